@@ -45,8 +45,8 @@ LOOK_EVERY = 1.0
 REST = 0.5
 """Seconds after which the engine looks for work that nobody told it of: what was postponed, and what others left."""
 GATHER = 0.002
-"""Seconds the engine waits for more work before it leases a batch: requests that come together are written in one
-transaction, and nobody notices so short a wait."""
+"""Seconds the engine waits for more work before it leases a batch while others run: requests that come together are
+written in one transaction, and nobody notices so short a wait. One that comes alone does not wait."""
 
 
 @attrs.define
@@ -173,7 +173,8 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(GATHER)
+        if self._running:
+            await asyncio.sleep(GATHER)
 
     async def _keep_leases(self) -> None:
         """Renew what runs, and interrupt what a delete elsewhere cancelled."""
@@ -349,6 +350,8 @@ class Engine:
             work.begin(verb.event_of(left[0]), world.now().isoformat())
             if step.is_written_later:
                 await self._outcomes.write_later(work, step.name, commits)
+            elif step.is_flushed_later:
+                await self._outcomes.write_unflushed(work, commits, step=step.name)
             else:
                 await self._outcomes.write(work, commits, step=step.name)
         else:

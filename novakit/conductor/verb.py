@@ -125,6 +125,11 @@ class Step(Generic[M]):
     """Whether a delete may stop it in the middle; a step that claims something runs to its end."""
     holds: bool = False
     """Whether what was done up to here stays, whatever fails later."""
+    is_flushed_later: bool = False
+    """Whether that it is done need not be on the disk before the next step begins.
+
+    Only for a step after which nothing is done outside of the database until `Store.settled` was waited for.
+    """
     is_written_later: bool = False
     """Whether that it is done may be written together with the next step, if that one is quick.
 

@@ -208,6 +208,10 @@ class Store:
     _log: WriteAheadLog | None = None
     _sqlite: "_Sqlite | None" = None
     _tally: StoreTally = attrs.field(factory=StoreTally)
+    _commits: int = 1
+    """Transactions of this process that changed something, and one for what a former process may have left."""
+    _flushed: int = 0
+    """How many of them are known to be on the disk."""
     _full_at: float | None = None
     """When a transaction of this process last ended because the database's disk is full, by the monotonic clock."""
 
@@ -342,11 +346,19 @@ class Store:
                 self._full_at = world.monotonic()
             raise
         try:
-            if changed and flushed and self._log is not None:
-                await self._log.flush()
+            self._commits += changed
+            if changed and flushed:
+                await self.settled()
         finally:  # it is committed, also where the caller no longer waits
             for call in session._after_commit:
                 call()
+
+    async def settled(self) -> None:
+        """Wait until all that is committed is on the disk, also what was not flushed. Raises Unavailable."""
+        commits = self._commits
+        if self._log is not None and self._flushed < commits:
+            await self._log.flush()
+            self._flushed = max(self._flushed, commits)
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[Session]:

@@ -136,7 +136,14 @@ CREATE = Verb(
         Move(UNDO, {ANY: (ANY,)}, "error", None),
     ),
     steps=(
-        Step(name="place", do=place, undo=undo, shown_as="conductor_schedule_and_build_instances"),
+        Step(
+            name="place",
+            do=place,
+            undo=undo,
+            shown_as="conductor_schedule_and_build_instances",
+            # The ports that follow are flushed, and `build_guest` waits for that before it asks the host.
+            is_flushed_later=True,
+        ),
         Step(name="wire", do=wire, is_written_later=True),
         Step(name="build", do=build, shown_as="compute__do_build_and_run_instance", interruptible=True),
     ),

@@ -1,6 +1,7 @@
 """Choosing a host, and what is then known of the server while its guest is built."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,6 @@ import attrs
 import orjson
 import pytest
 
-from novakit import world
 from novakit.bus import RemoteError
 from novakit.calls.scheduler import Earlier, Selection
 from novakit.compute import guest_metadata
@@ -22,6 +22,7 @@ from novakit.context import RequestContext
 from novakit.image import Images
 from novakit.store.compute import strangers
 from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.servers import Power
 from tests.support.stores import sqlite_store
 
 GUEST = "00000000-0000-4000-8000-000000000000"
@@ -30,6 +31,12 @@ READ = {
     "availability_zone": None, "host": None, "node": None, "metadata": {}, "key_name": None, "user_data": None,
     "image_id": None, "image_properties": {}, "scheduler_hints": {}, "config_drive": True,
     "flavor": {"name": "m1.tiny", "vcpus": 1, "ram": 512, "disk": 1},
+}  # fmt: skip
+
+
+STRANGER = {
+    "claim_id": GUEST, "name": "web", "project_id": "p", "power": "running", "why": "newer", "held": None,
+    "first_seen": datetime(2030, 1, 1, tzinfo=UTC),
 }  # fmt: skip
 
 
@@ -85,8 +92,7 @@ async def test_what_is_taken_over_is_not_placed_again_where_a_host_has_its_guest
     tmp_path: Path, attempt: int, reach: str, refused: bool
 ) -> None:
     store = await sqlite_store(tmp_path / "cloud.db")
-    told = {"claim_id": GUEST, "name": "web", "project_id": "p", "power": "running", "why": "newer", "held": None}
-    row = {"host": "h9", "guest": GUEST, "keeps": {"reach": reach}, "first_seen": world.now(), **told}
+    row = {"host": "h9", "guest": GUEST, "keeps": {"reach": reach}, **STRANGER}
     async with store.write() as session:
         await strangers.put(session, row)
     scheduler = Scheduler(("h1", "east"))
@@ -128,3 +134,38 @@ def test_a_build_is_tried_on_as_many_hosts_as_the_option_says_and_on_no_more(tmp
     assert (work.memory.tries, work.memory.excluded, work.memory.left) == (2, ("h1",), "h1")
     work.memory = attrs.evolve(work.memory, host="h2")
     assert building.elsewhere(work, parts, error) is error
+
+
+async def test_a_guest_is_asked_for_once_all_that_was_committed_is_on_the_disk(tmp_path: Path) -> None:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    asked_after: list[int] = []
+
+    class Host:
+        async def build(self, operation: str, plan: object) -> object:
+            asked_after.append(store.tally.flushes)
+            return SimpleNamespace(power=Power.RUNNING)
+
+    async def publish(topic: str, body: object) -> None:
+        pass
+
+    parts = cast(
+        Parts,
+        SimpleNamespace(
+            store=store,
+            servers=Servers(),
+            bus=SimpleNamespace(publish=publish),
+            hosts=SimpleNamespace(at=lambda host: Host()),
+            notary=SimpleNamespace(write=lambda *_, **__: None),
+        ),
+    )
+    work = _work(GUEST, host="h1")
+    work.seen["ports"] = []
+    await store.settled()
+    for changes in (True, False):
+        before = store.tally.flushes
+        async with store.write(flushed=False) as session:
+            if changes:
+                await strangers.put(session, {"host": "h9", "guest": GUEST, "keeps": {}, **STRANGER})
+        assert await building.build_guest(work, parts, None) is Power.RUNNING
+        assert asked_after.pop() - before == int(changes)
+    await store.close()

@@ -255,6 +255,23 @@ async def test_what_an_operation_wants_written_is_written_in_its_order(store: St
     assert diary.lines == ["first", "second", "first written", "second written"]
 
 
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_step_that_is_flushed_later_does_not_wait_for_the_disk(
+    store: Store, diary: Diary, *, later: bool
+) -> None:
+    flushes: list[int] = []
+
+    async def count(work: Work[Notes]) -> Commit:
+        flushes.append(store.tally.flushes)
+        return diary.commit("count")
+
+    steps = diary.step("first", do=count, is_flushed_later=later), diary.step("second", do=count)
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", *steps)):
+        await _ended(store, operation)
+    assert flushes[1] - flushes[0] == (0 if later else 1)
+
+
 async def test_operations_of_one_server_run_one_after_another_and_those_of_two_side_by_side(
     store: Store, diary: Diary
 ) -> None:
@@ -280,11 +297,11 @@ async def test_what_waits_for_the_end_of_others_is_looked_for_and_nothing_is_whe
     verbs = [diary.verb("go", diary.step("go"))]
     async with _engine(store, *verbs) as engine:
         await _ended(store, *await _told(store, engine, "go", server="first"))
-        await asyncio.sleep(0.1)
+        await _at_rest(store, engine)
         before = store.tally.transactions
         await _ended(store, *await _told(store, engine, "go", server="alone"))
-        await asyncio.sleep(0.1)
-        assert store.tally.transactions - before == 3, "asked for, leased and ended"
+        await _at_rest(store, engine)
+        assert store.tally.transactions - before == 4, "asked for, leased, ended, and that of this test"
         await _ended(store, *await _told(store, engine, "go", "go", "go", server="behind-one-another"))
         assert diary.lines.count("go") == 5
 
@@ -297,6 +314,18 @@ async def test_more_than_the_engine_runs_at_once_is_taken_when_something_ends(
         many = [(await _ask(store, "go", server=str(number)))[0] for number in range(3)]
         engine.wake()
         await _ended(store, *many)
+
+
+async def _at_rest(store: Store, engine: Engine) -> None:
+    """Wait until the engine has ended what it runs, and every look that follows from it."""
+
+    async def rests() -> bool:
+        return not engine.measures().running and not engine._told
+
+    await _until(rests)
+    async with store.write():  # behind a look that is under way
+        pass
+    await asyncio.sleep(0)
 
 
 async def _told(store: Store, engine: Engine, *kinds: str, server: str) -> list[str]:

@@ -203,6 +203,26 @@ async def _until_closed(work):
     return done
 
 
+async def test_what_was_not_flushed_is_once_it_is_waited_for_and_nothing_is_flushed_twice(tmp_path):
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    async with store.writer.begin() as connection:
+        await connection.run_sync(book.create_all)
+    await store.settled()
+    assert store.tally.flushes == 1, "what a process before this one committed may not be on the disk"
+    await store.settled()
+    assert store.tally.flushes == 1
+    async with store.write(flushed=False) as session:
+        await session.execute(sa.insert(notes), {"extra": 1})
+    assert store.tally.flushes == 1
+    await store.settled()
+    assert store.tally.flushes == 2
+    async with store.write() as session:
+        await session.execute(sa.insert(notes), {"extra": 2})
+    await store.settled()
+    assert store.tally.flushes == 3
+    await store.close()
+
+
 @pytest.mark.parametrize("turn", range(8))
 async def test_a_store_that_is_closed_under_reads_and_writes_ends_each_of_them_first(tmp_path, turn):
     """Where a thread closes a connection that the loop reads through, the process ends by a signal."""
