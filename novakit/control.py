@@ -142,7 +142,7 @@ class Control:
             began = self.deployment.begun_at
             said.append(
                 f"The database was empty on {began:%Y-%m-%d at %H:%M} and the state directory was not: guests from"
-                " before are strangers, and are left alone. `novakit guest list` names them."
+                " before that nobody has adopted are strangers, and are left alone. `novakit guest list` names them."
             )
         if self._address_of:
             said.append(

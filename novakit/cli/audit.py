@@ -10,7 +10,7 @@ from rich.text import Text
 
 from novakit.calls.conductor import AuditReport, Finding
 from novakit.cli.client import add_options, client
-from novakit.cli.scheduling.explain import wide
+from novakit.cli.scheduling.explain import whole, wide
 from novakit_hookspecs.plain import to_record
 
 _LISTED = 20
@@ -67,5 +67,5 @@ def _table(findings: Sequence[Finding]) -> Table:
     table = Table("kind", "name", "host", "owner", "what to do")
     for each in findings:
         cells = (each.kind, each.name, each.host or "-", each.owner or "-")
-        table.add_row(*(Text(cell) for cell in cells), Text(f"{each.problem} {each.remedy}"))
+        table.add_row(*map(whole, cells), whole(f"{each.problem} {each.remedy}"))
     return table

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from novakit import config
 from novakit.cli import paths, running
-from novakit.cli.scheduling.explain import wide
+from novakit.cli.scheduling.explain import whole, wide
 from novakit.doctor import examine
 from novakit.errors import ConfigError
 from novakit.plughost import best_driver
@@ -100,7 +100,7 @@ def _show(findings: Sequence[Finding], console: Console) -> None:
     table = Table("check", "state", "found", "remedy")
     for one in findings:
         state = Text(one.verdict.value, style=_COLOURS[one.verdict])
-        table.add_row(Text(one.check), state, Text(one.found), Text(one.remedy))
+        table.add_row(whole(one.check), state, whole(one.found), whole(one.remedy))
     console.print(table)
     counted = Counter(one.verdict for one in findings)
     if counted[Verdict.MISSING]:

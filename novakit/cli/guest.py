@@ -7,11 +7,10 @@ from typing import Any
 
 import orjson
 from rich.table import Table
-from rich.text import Text
 
 from novakit.calls.conductor import RefusedHost, Stranger
 from novakit.cli.client import Client, RequestRefused, add_options, client
-from novakit.cli.scheduling.explain import wide
+from novakit.cli.scheduling.explain import whole, wide
 from novakit.errors import ConfigError
 from novakit_hookspecs.plain import to_record
 
@@ -164,5 +163,5 @@ def _table(found: Sequence[Stranger]) -> Table:
         held = ", ".join(f"{amount} {name}" for name, amount in sorted((each.held or {}).items()))
         cells = (each.id, each.name or "-", each.host, each.project_id or "-", each.power)
         since = each.first_seen[:19].replace("T", " ")
-        table.add_row(*(Text(cell) for cell in cells), Text(since), Text(held or "nothing"), Text(each.why))
+        table.add_row(*map(whole, cells), whole(since), whole(held or "nothing"), whole(each.why))
     return table

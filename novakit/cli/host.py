@@ -9,14 +9,13 @@ from urllib.parse import quote
 import orjson
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from novakit.bus import enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.cli import paths
 from novakit.cli.client import CLOUD, Client, RequestRefused, add_options, client, login_where_it_runs
 from novakit.cli.guest import agreed
-from novakit.cli.scheduling.explain import wide
+from novakit.cli.scheduling.explain import whole, wide
 from novakit.errors import ConfigError
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -84,7 +83,7 @@ def list_strangers(args: argparse.Namespace) -> int:
         table = Table("kind", "name", "host", "owner", "why")
         for each in found:
             cells = (each["kind"], each["name"], each["host"] or "-", each["owner"] or "-", each["problem"])
-            table.add_row(*(Text(cell) for cell in cells))
+            table.add_row(*map(whole, cells))
         wide().print(table)
     else:
         print("Nothing on the hosts that answered belongs to nobody.")

@@ -12,13 +12,12 @@ from urllib.parse import quote
 
 import orjson
 from rich.table import Table
-from rich.text import Text
 
 from novakit import world
 from novakit.cli import paths
 from novakit.cli.client import Client, RequestRefused, add_options, client
 from novakit.cli.guest import agreed
-from novakit.cli.scheduling.explain import wide
+from novakit.cli.scheduling.explain import whole, wide
 from novakit.errors import ConfigError
 
 NAME = "novakit-micro"
@@ -108,7 +107,7 @@ def list_strangers(args: argparse.Namespace) -> int:
         table = Table("file", "bytes", "written", "id of its image")
         for each in found:
             written = each["written_at"][:19].replace("T", " ")
-            table.add_row(*(Text(cell) for cell in (each["name"], str(each["size"]), written, each["image_id"])))
+            table.add_row(*map(whole, (each["name"], str(each["size"]), written, each["image_id"])))
         wide().print(table)
     else:
         print("Every image file belongs to an image.")

@@ -139,6 +139,11 @@ def wide() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
+def whole(text: str) -> Text:
+    """Return a cell that is folded where it does not fit: an id or a command of which a part is cut off is none."""
+    return Text(text, overflow="fold")
+
+
 def print_decision(decision: DecisionRecord, console: Console) -> None:
     """Print one decision for people."""
     console.print(Text(_headline(decision), style="bold"))
