@@ -280,17 +280,35 @@ def serve(
     name: str = "",
     *,
     require: Callable[[str], None] = lambda deployment: None,
+    explain: Callable[[BaseException], Exception | None] = lambda error: None,
 ) -> Callable[[], None]:
     """Answer the calls of a contract with `of(sender)`; the result takes that back.
 
     `require` is asked before each call that changes something, with the deployment that it comes from, and raises what
     the caller is told where that is refused.
+    `explain` gives what the caller is told in the place of an error, such as one of the database, which quotes SQL.
     Raises TypeError when it lacks a method of the contract.
     """
     of(bus.identity)
     answers = KeptAnswers()
-    handlers = {each: _handler(method, of, require, answers) for each, method in methods_of(contract).items()}
+    handlers = {
+        each: _explained(_handler(method, of, require, answers), explain)
+        for each, method in methods_of(contract).items()
+    }
     return bus.serve(contract.target.format(name), handlers)
+
+
+def _explained(handler: Handler, explain: Callable[[BaseException], Exception | None]) -> Handler:
+    async def handle(message: Message) -> object:
+        try:
+            return await handler(message)
+        except Exception as error:  # a border: what is known of is told in its own words, the rest as it is
+            told = explain(error)
+            if told is None or told is error:
+                raise
+            raise told from error
+
+    return handle
 
 
 def _handler(

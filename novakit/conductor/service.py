@@ -34,7 +34,7 @@ from novakit.conductor.verbs.shelve_offload import Offloading
 from novakit.conductor.work import AnyWork
 from novakit.monitoring.tallies import tallies_of
 from novakit.plughost.offers import Listening
-from novakit.store import operations
+from novakit.store import faults, operations
 from novakit.store.compute import hosts, servers
 from novakit.store.network import hosts as network_hosts
 from novakit_hookspecs.servers import GuestEvent
@@ -72,7 +72,7 @@ class Conductor:
         bus = self.parts.bus
         if self.parts.config.conductor.shelved_offload_after > 0:
             await self._offloading.look()  # before anything of this process is written by a clock that may be set
-        serve(bus, ConductorCalls, lambda sender: Served(self, sender))
+        serve(bus, ConductorCalls, lambda sender: Served(self, sender), explain=faults.as_answer)
         topics.OPERATIONS_NEW.listen(bus, self._new_work)
         topics.NETWORKS_CHANGED.listen(bus, self._networks_changed)
         topics.SERVERS_CHANGED.listen(bus, self._servers_changed)

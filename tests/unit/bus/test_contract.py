@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from novakit.calls.counts import SchedulerCounts, SpreadCounts
 from novakit.calls.host import BuildPlan, HostCalls
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
+from novakit.errors import Unavailable
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.networks import Applied, Topology
 from novakit_hookspecs.servers import Guest, GuestPlan, Power
@@ -345,6 +346,20 @@ async def test_a_host_that_says_too_much_is_refused_in_its_name(config: Config, 
     ]
     await bus.join("agent:a").call("conductor", "report_host", {"report": good})
     assert len(heard) == 1
+
+
+async def test_an_error_is_told_in_the_words_of_who_serves_and_another_one_as_it_is(config: Config) -> None:
+    """A fault of the database quotes SQL, which is nothing for a client."""
+    explained = {"[SQL: SELECT]": Unavailable("The database could not do it just now.")}
+    outcomes = {"[SQL: SELECT]": "The database could not do it just now.", "no shelf": "no shelf"}
+    for raised, said in outcomes.items():
+        bus, error = MemoryBus(), ValueError(raised)
+        of = partial(Open, outcome=error)
+        serve(bus.join("shop.a"), Shop, of, "a", explain=lambda error: explained.get(str(error)))
+        with pytest.raises(RemoteError) as told:
+            await client(Shop, bus.join("api"), config, "a").order(Wish(name="x"))
+        assert str(told.value) == said
+        assert told.value.kind == ("Unavailable" if said != raised else "ValueError")
 
 
 async def test_an_answer_of_a_host_is_held_to_the_same_bounds(config: Config) -> None:
