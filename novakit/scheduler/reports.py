@@ -30,6 +30,9 @@ T = TypeVar("T")
 MAX_PAGE = 1000
 """As the compute API's lists."""
 SILENT = "No scheduler answers; start one with `novakit serve`."
+FAILED = "The scheduler could not do it just now, as when the database is away; try again in a moment."
+_REFUSALS = ("BadRequest", "BadCall", "Refused")
+"""Kinds of errors with which a scheduler says that what was asked is wrong."""
 OUTCOMES = ("placed", "refused")
 
 
@@ -246,13 +249,16 @@ class SchedulerReports:
 
 
 async def _answered(answer: Awaitable[T]) -> T:
-    """Wait for a scheduler. Raises Unavailable where none answers, BadRequest for what it refuses."""
+    """Wait for a scheduler. Raises Unavailable where none answers or it failed, BadRequest for what it refuses."""
     try:
         return await answer
     except Unreachable as error:
         raise errors.Unavailable(SILENT) from error
     except RemoteError as error:
-        raise errors.BadRequest(str(error)) from error
+        if error.kind in _REFUSALS:
+            raise errors.BadRequest(str(error)) from error
+        # Its own words stay in its log: those of the database quote SQL.
+        raise errors.Unavailable(FAILED) from error
 
 
 def _shown(context: RequestContext, row: Row) -> dict[str, object]:

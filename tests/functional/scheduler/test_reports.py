@@ -13,11 +13,14 @@ from novakit.api.novakit import service
 from novakit.bus import MemoryBus, RemoteError, client
 from novakit.calls.scheduler import Refusal, SchedulerCalls, Selection
 from novakit.config import Config
+from novakit.errors import BadRequest
 from novakit.scheduler.service import serve
 from novakit.store import identity
 from novakit.store.compute import flavors
+from novakit.store.faults import StoreAway
 from novakit_hookspecs.scheduling import Ask
 from tests.functional.scheduler.conftest import IMAGE, Desk, additions, authenticate
+from tests.support.targets import serve_some
 
 
 async def test_an_operator_reads_the_whole_and_an_owner_nothing_of_hosts(desk: Desk, make: Any) -> None:
@@ -225,6 +228,30 @@ async def test_a_cloud_without_a_scheduler_says_so(cloud: Any) -> None:
     async with TestClient(TestServer(app)) as http:
         answer = await http.post("/v1/explain", data=b'{"flavor": "1"}', headers={"X-Auth-Token": "admin:p"})
         assert answer.status == 503 and answer.headers["Retry-After"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (BadRequest("survive is wrong"), 400, "survive is wrong"),
+        (StoreAway("hush"), 503, "the database is away"),
+        (ValueError("[SQL: SELECT hush]"), 503, "the database is away"),
+    ],
+)
+async def test_a_scheduler_that_fails_is_no_fault_of_who_asks_and_tells_no_sql(
+    cloud: Any, error: Exception, status: int, said: str
+) -> None:
+    async def trace(limit: int) -> Any:
+        raise error
+
+    bus = MemoryBus()
+    serve_some(bus.join("scheduler"), SchedulerCalls, trace=trace)
+    app = service.app(additions(cloud.store, bus.join("api")), authenticate)
+    async with TestClient(TestServer(app)) as http:
+        answer = await http.get("/v1/trace", headers={"X-Auth-Token": "admin:p"})
+        text = await answer.text()
+    assert answer.status == status and said in text and "hush" not in text
+    assert (status == 503) == ("Retry-After" in answer.headers)
 
 
 async def test_servers_are_placed_over_the_bus(cloud: Any, make: Any, tmp_path: Path) -> None:
