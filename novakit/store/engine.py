@@ -353,12 +353,21 @@ class Store:
             for call in session._after_commit:
                 call()
 
-    async def settled(self) -> None:
-        """Wait until all that is committed is on the disk, also what was not flushed. Raises Unavailable."""
-        commits = self._commits
+    @property
+    def commits(self) -> int:
+        """Return how far this process has come, for `settled`."""
+        return self._commits
+
+    async def settled(self, commits: int | None = None) -> None:
+        """Wait until what is committed is on the disk, also what was not flushed: all, or what was by `commits`.
+
+        Raises Unavailable.
+        """
+        commits = self._commits if commits is None else commits
         if self._log is not None and self._flushed < commits:
+            began = self._commits
             await self._log.flush()
-            self._flushed = max(self._flushed, commits)
+            self._flushed = max(self._flushed, began)
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[Session]:

@@ -163,7 +163,7 @@ async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admi
         plan = await _plan(parts, server, ports, image_id, memory, admin_pass)
         note = work.seen["note"] = _note(work, parts, server, ports)
         # On which host the server is must outlive a power cut from now on, or the guest could be built twice.
-        await parts.store.settled()
+        await parts.store.settled(work.seen.get("commits"))
         guest = await parts.hosts.at(str(memory.host)).build(work.id, attrs.evolve(plan, note=note))
     except RemoteBusy as error:
         await parts.wiring.ensure(str(memory.host))

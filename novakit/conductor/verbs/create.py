@@ -76,6 +76,8 @@ async def wire(work: Work[Creating], parts: Parts) -> Commit:
         )
     except errors.NovakitError as error:
         raise Failed(f"The network could not be set up: {error.message}", details=repr(error)) from error
+    # Host and ports are committed by now; what others commit until the guest is asked for need not be waited for.
+    work.seen["commits"] = parts.store.commits
     if work.memory.networks:
         await building.wire_there(work, parts, host=None, node=None)
     return work.moved("wire")

@@ -168,4 +168,10 @@ async def test_a_guest_is_asked_for_once_all_that_was_committed_is_on_the_disk(t
                 await strangers.put(session, {"host": "h9", "guest": GUEST, "keeps": {}, **STRANGER})
         assert await building.build_guest(work, parts, None) is Power.RUNNING
         assert asked_after.pop() - before == int(changes)
+    work.seen["commits"] = store.commits
+    before = store.tally.flushes
+    async with store.write(flushed=False) as session:
+        await strangers.drop(session, "h9", [GUEST])
+    await building.build_guest(work, parts, None)
+    assert asked_after.pop() == before, "what was committed since the ports were need not be waited for"
     await store.close()
