@@ -5,7 +5,7 @@ the check alone does: each field is looked at by its declared type, and nothing 
 The invariant: a value that fits would have come out of writing and reading as its equal, within `novakit.bus.bounds`.
 Whatever does not fit (a list in the place of a tuple, a number as text, a dictionary that somebody may change) takes
 the way over plain data, where it becomes what it would on a wire, or is refused in the same words.
-The cost: 3 microseconds for the plan of a guest, where writing, parsing and reading it take 35.
+The cost: 6 microseconds for the plan of a guest, where writing, parsing and reading it take 35.
 """
 
 import enum
