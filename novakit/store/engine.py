@@ -11,7 +11,6 @@ import attrs
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from novakit import world
 from novakit.errors import ConfigError
@@ -26,6 +25,7 @@ from novakit.store.sqlite import (
     prepare,
     vacuum_some,
 )
+from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
 from novakit.store.sqlite.statements import Statements
 
 Statement = sa.Executable

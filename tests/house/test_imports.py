@@ -26,6 +26,7 @@ HEAVY = {
     "requests",
     "rich",
     "sqlalchemy",
+    "sqlalchemy.orm",
     "stevedore",
     "structlog",
     "yaml",

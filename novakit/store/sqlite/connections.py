@@ -17,10 +17,10 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from novakit import world
 from novakit.store.faults import StoreAway, on_connecting
+from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
 from novakit.store.sqlite.dialect import SqliteConnection
 
 log = structlog.get_logger(__name__)
