@@ -5,6 +5,7 @@ import asyncio
 import errno
 import gc
 import ipaddress
+import linecache
 import os
 import re
 import shlex
@@ -91,6 +92,8 @@ def serve(args: argparse.Namespace) -> int:
     gc.set_threshold(*COLLECTED_AT_START)
     chosen = read(args)
     allocator.keep_little()
+    # NumPy starts a thread for each processor to multiply large matrices, which nobody does here: 40 ms and the stacks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from novakit import app
 
     app.prepare_state(chosen.state)
@@ -225,6 +228,8 @@ async def _serve(chosen: config.Config, log_file: Path | None) -> int:
         async with app.running(chosen, boundary=_crash_point(), waits=waits) as process:
             starting = None
             # What the start made stays: a full collection that looks at it stops everybody for tens of milliseconds.
+            # Each class of attrs leaves the text of its methods there, for tracebacks: two megabytes of 600.
+            linecache.clearcache()
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECTED)
