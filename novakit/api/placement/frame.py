@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
@@ -156,8 +157,13 @@ def one_spelling(given: Mapping[str, T], noun: str) -> dict[str, T]:
     return kept
 
 
+_USUAL = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
 def canonical_uuid(value: str) -> str | None:
     """Return a UUID in lower case with dashes; None for what is not one."""
+    if _USUAL.fullmatch(value):  # a tenth of the time of what takes every spelling, three times for each allocation
+        return value.lower()
     try:
         return str(uuid.UUID(value))
     except ValueError:
