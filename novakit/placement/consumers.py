@@ -17,6 +17,9 @@ AllocationRequests = Sequence[AllocationRequest]
 TOGETHER = 20
 """Consumers of a request up to which it is done together with others: a larger one would only make small ones wait."""
 
+LINGER = 0.003
+"""Seconds that requests may wait for others: half of what one takes while eight clients ask."""
+
 
 @attrs.frozen
 class Consumers:
@@ -25,7 +28,8 @@ class Consumers:
     changes: Changes
     _release: Callable[[Session, str], Awaitable[bool]]
     _replacing: Gather[AllocationRequests, errors.NovakitError | None] = attrs.field(
-        init=False, default=attrs.Factory(lambda self: Gather(self._replace_each, most=50), takes_self=True)
+        init=False,
+        default=attrs.Factory(lambda self: Gather(self._replace_each, most=50, linger=LINGER), takes_self=True),
     )
 
     async def allocations(self, consumer_id: str) -> Rows:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import attrs
 import pytest
 
 from novakit.concurrency.gather import Gather
@@ -115,3 +116,70 @@ async def test_one_that_fails_and_one_that_gave_up_cost_the_others_nothing() -> 
     with pytest.raises(ValueError):
         await batch(2)
     assert await batch(7) == 7
+
+
+@attrs.define
+class Kept:
+    """Work that notes its batches."""
+
+    batches: list[list[int]] = attrs.field(factory=list)
+
+    async def work(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        return list(items)
+
+
+async def turns(count: int = 10) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_those_who_were_together_wait_for_each_other_where_a_batch_may_linger() -> None:
+    kept = Kept()
+    same = Gather(kept.work, linger=3600)
+    await asyncio.gather(*(same(number) for number in range(3)))
+    early = [asyncio.create_task(same(number)) for number in (3, 4)]
+    await turns()
+    assert kept.batches == [[0, 1, 2]], "two of three wait for the third"
+    assert await same(5) == 5
+    assert await asyncio.gather(*early) == [3, 4]
+    assert kept.batches[1:] == [[3, 4, 5]]
+
+
+async def test_those_who_came_while_others_were_served_are_company_too() -> None:
+    kept, late = Kept(), list[asyncio.Task[int]]()
+
+    async def work(items: Sequence[int]) -> list[int]:
+        if not late:
+            late.append(asyncio.create_task(same(1)))
+            await turns(2)
+        return await kept.work(items)
+
+    same = Gather(work, linger=3600)
+    assert await same(0) == 0
+    await turns()
+    assert not late[0].done(), "there were two of them"
+    assert await same(2) == 2 and await late[0] == 1
+    assert kept.batches == [[0], [1, 2]]
+
+
+async def test_nobody_waits_for_company_for_ever() -> None:
+    kept = Kept()
+    same = Gather(kept.work, linger=0.001)
+    await asyncio.gather(*(same(number) for number in range(3)))
+    assert [await same(3), await same(4)] == [3, 4]
+    assert kept.batches == [[0, 1, 2], [3], [4]]
+
+
+async def test_who_asks_alone_again_and_again_never_waits() -> None:
+    kept = Kept()
+    same = Gather(kept.work, linger=3600)
+    assert [await same(number) for number in range(5)] == [0, 1, 2, 3, 4]
+    assert kept.batches == [[0], [1], [2], [3], [4]]
+
+
+async def test_no_more_are_waited_for_than_one_batch_takes() -> None:
+    kept = Kept()
+    same = Gather(kept.work, most=2, linger=3600)
+    await asyncio.gather(*(same(number) for number in range(5)), same(5))
+    assert kept.batches == [[0, 1], [2, 3], [4, 5]]
