@@ -112,12 +112,14 @@ async def with_node(session: Session, node: str) -> Row | None:
 
 
 async def others_called(session: Session, name: str, node: str) -> Sequence[str]:
-    """List the hosts beside one that have a name, or whose hypervisors had it before that one's did."""
-    own = sa.select(hosts.c.number).where(hosts.c.name == name).scalar_subquery()
-    before = sa.or_(own.is_(None), hosts.c.number < own)
-    taken = sa.or_(hosts.c.name == node, sa.and_(_called == node, before))
-    rows = await session.all(sa.select(hosts.c.name).where(hosts.c.name != name, taken).order_by(hosts.c.number))
-    return [row["name"] for row in rows]
+    """List the hosts beside one that have a name, or whose hypervisors have it already; of two, the first host's."""
+    columns = hosts.c.name, hosts.c.number, _called.label("called")
+    named = sa.or_(hosts.c.name.in_([name, node]), _called == node)
+    rows = await session.all(sa.select(*columns).where(named).order_by(hosts.c.number))
+    # Two may have it that were asked at the same moment, and neither is to lose it to one that comes later.
+    own = next((row["number"] for row in rows if row["name"] == name and row["called"] == node), None)
+    others = [row for row in rows if row["name"] != name]
+    return [row["name"] for row in others if row["name"] == node or own is None or row["number"] < own]
 
 
 async def some(session: Session, names: Iterable[str]) -> Sequence[Row]:

@@ -331,3 +331,7 @@ async def _names_that_others_have(parts: Parts) -> None:
     assert await _called(parts) == {"honest": "honest.example.org", "rogue": "rogue", "newcomer": "newcomer"}
     await reports.host("newcomer", _report("its own", 4))
     assert (await _called(parts))["newcomer"] == "its own", "one that nobody has"
+    await reports.host("honest", _report("its own", 4))
+    await reports.host("newcomer", _report("its own", 4))
+    assert (await _called(parts))["honest"] == "honest", "who came first has no right to what another one has"
+    assert (await _called(parts))["newcomer"] == "its own"
