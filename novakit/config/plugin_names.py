@@ -72,6 +72,10 @@ class Line:
     absent: str = ""
     """Why the plugin does not have what it asks for."""
 
+    def __attrs_post_init__(self) -> None:
+        if sum(map(bool, (self.option, self.like, self.needless, self.absent))) != 1:
+            raise ValueError("needs one of option, like, needless and absent")
+
 
 def said(section: str, name: str, known: Mapping[Place, Meaning]) -> Meaning | None:
     """Return what an option is for an installed plugin; `known` are the core's own. None where no plugin names it."""
@@ -100,7 +104,8 @@ def _taken(line: Line) -> Convert:
     take = TAKES[line.takes]
     if not line.words:
         return take
-    return lambda value: line.words.get(str(value), take(value))
+    # Its words first: what stands for them is what the option takes, and they themselves need not be.
+    return lambda value: take(line.words.get(str(value), value))
 
 
 @functools.cache
@@ -132,7 +137,10 @@ def _files() -> Iterator[tuple[str, Path]]:
     every = entry_points()
     for group in GROUPS:
         for entry_point in every.select(group=f"novakit.{group}"):
-            package = importlib.util.find_spec(entry_point.module.partition(".")[0])
+            try:
+                package = importlib.util.find_spec(entry_point.module.partition(".")[0])
+            except (AttributeError, ImportError, ValueError):  # it names no module, which `novakit plugin list` says
+                continue
             for folder in (package and package.submodule_search_locations) or ():
                 if (file := Path(folder) / FILE).is_file():
                     yield f"{group}.{entry_point.name}", file

@@ -15,6 +15,7 @@ acme_ratio = { option = "ratio", takes = "ratio" }
 my_ip = { option = "ours" }
 [acme]
 mode = { option = "kind", words = { fast = "quick" } }
+beds = { option = "beds", takes = "number", words = { none = "0" } }
 slow = { needless = "nothing is slow", only = ["0", "false", "never"] }
 disk = { absent = "there are no disks" }
 timeout = { like = "DEFAULT.vif_plugging_timeout" }
@@ -49,6 +50,8 @@ def test_what_a_plugin_says_is_what_an_option_means(folder: Path) -> None:
     assert (ratio.section, ratio.key, ratio.convert("2")) == ("drivers.acme", "ratio", 2.0)
     mode = nova.meaning("acme", "mode")
     assert isinstance(mode, Renamed) and [mode.convert(one) for one in ("fast", "odd")] == ["quick", "odd"]
+    beds = nova.meaning("acme", "beds")
+    assert isinstance(beds, Renamed) and [beds.convert(one) for one in ("none", "7")] == [0, 7]
     assert nova.meaning("acme", "slow") == Needless("nothing is slow", only=(0, False, "never"))
     assert nova.meaning("acme", "disk") == Absent("there are no disks")
     assert nova.meaning("acme", "timeout") == nova.OPTIONS["DEFAULT", "vif_plugging_timeout"]
@@ -70,10 +73,21 @@ def test_what_is_the_cores_own_no_plugin_takes(folder: Path) -> None:
         "[acme]\nmode = 1",
         '[acme]\nmode = { option = "x", takes = "y" }',
         '[acme]\nmode = { odd = "x" }',
+        "[acme]\nmode = {}",
+        '[acme]\nmode = { option = "x", absent = "y" }',
     ],
 )
 def test_a_file_that_cannot_be_read_costs_its_own_plugin_alone(folder: Path, said: str) -> None:
     install(folder, "acme", said)
+    install(folder, "better", '[better]\nmode = { absent = "x" }')
+    assert nova.meaning("acme", "mode") is None
+    assert nova.meaning("better", "mode") == Absent("x")
+
+
+@pytest.mark.parametrize("module", ["!!", ".inner"])
+def test_an_entry_point_that_names_no_module_costs_its_own_plugin_alone(folder: Path, module: str) -> None:
+    install(folder, "acme", '[acme]\nmode = { absent = "x" }')
+    (folder / "acme_plugin-1.dist-info" / "entry_points.txt").write_text(f"[novakit.drivers]\nacme = {module}\n")
     install(folder, "better", '[better]\nmode = { absent = "x" }')
     assert nova.meaning("acme", "mode") is None
     assert nova.meaning("better", "mode") == Absent("x")
