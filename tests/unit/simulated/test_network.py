@@ -1,5 +1,6 @@
 """The simulated network wires what can be wired, says what cannot, and remembers."""
 
+import errno
 import random
 import uuid
 from pathlib import Path
@@ -22,6 +23,7 @@ from novakit_hookspecs.networks import (
     Subnet,
     Topology,
 )
+from novakit_simulated import journal
 from novakit_simulated.network import SimulatedNetwork
 from novakit_simulated.options import SimulatedNetworkOptions
 
@@ -137,6 +139,29 @@ async def test_ports_fail_on_order_and_are_tried_again_at_the_next_change(tmp_pa
     topology = Topology(revision=1, networks=[NETWORK], ports=[_port(5)])
     assert (await (await _driver(tmp_path, fail_hosts=("here",))).apply(topology)).vifs == {}
     assert len((await (await _driver(tmp_path)).apply(attrs.evolve(topology, revision=2))).vifs) == 1
+
+
+async def test_what_is_told_of_ports_is_what_the_journal_has_also_after_a_disk_was_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    driver, first, second = await _driver(tmp_path), _port(5), _port(6)
+    topology = Topology(revision=1, networks=[NETWORK], ports=[first])
+    await driver.apply(topology)
+    with monkeypatch.context() as full:
+        full.setattr(journal, "_ROOM", -1000)
+        full.setattr(journal.Journal, "_rewrite", refuse)
+        with pytest.raises(OSError, match="No space"):
+            await driver.apply(attrs.evolve(topology, revision=2, ports=[second]))
+    assert set((await driver.apply(attrs.evolve(topology, revision=3, ports=[second]))).vifs) == {second.id}
+    with monkeypatch.context() as full:
+        full.setattr(journal.Journal, "_append", refuse)
+        with pytest.raises(OSError, match="No space"):
+            await driver.apply(attrs.evolve(topology, revision=4))
+    assert set((await driver.apply(attrs.evolve(topology, revision=2))).vifs) == {second.id}, "nothing was written"
+    assert set((await driver.apply(attrs.evolve(topology, revision=5))).vifs) == {first.id}
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -62,7 +61,7 @@ class SimulatedNetwork:
     async def open(self) -> None:
         self._journal = Journal.open(self._journal.path)
         self._vifs = {}
-        self._follow(self._journal.records.items())
+        self._follow(self._journal.records)
 
     async def close(self) -> None:
         """Let go; there is nothing to hold on to."""
@@ -109,16 +108,20 @@ class SimulatedNetwork:
         changes += [
             (key, record) for key, record in wanted.items() if (was := before.get(key)) is not record and was != record
         ]
-        self._journal.change([*changes, (_REVISION, topology.revision)])
-        self._follow(changes)
+        try:
+            self._journal.change([*changes, (_REVISION, topology.revision)])
+        finally:
+            # Also where it raises: on a full disk a journal that has taken the changes may fail to be written anew.
+            self._follow(key for key, _ in changes)
         self._faults = faults
 
-    def _follow(self, changes: Iterable[tuple[str, Any]]) -> None:
+    def _follow(self, keys: Iterable[str]) -> None:
         """Keep what is told of ports as the journal is."""
-        for key, record in changes:
+        for key in keys:
             kind, _, port_id = key.partition(":")
+            record = self._journal.records.get(key)
             if kind == "port" and record is None:
-                del self._vifs[port_id]
+                self._vifs.pop(port_id, None)
             elif kind == "port":
                 self._vifs[port_id] = Vif(device=record["device"], mtu=record["mtu"])
 
