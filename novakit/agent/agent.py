@@ -20,7 +20,7 @@ from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.turns import GuestTurns
 from novakit.agent.wires import Wires
 from novakit.agent.withheld import HeldDevices
-from novakit.bus import Bus, BusError, serve, time_left
+from novakit.bus import Bus, BusError, serve, time_left, topologies
 from novakit.bus.tickets import with_proof
 from novakit.bus.topologies import NextTopology, TopologyChange
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
@@ -222,10 +222,11 @@ class Agent(HostCalls):
         return self.wires.answer(topology, await self._wire(self.wires.completed(topology, kept)))
 
     async def change_network(self, change: NextTopology | TopologyChange, kept: Kept = NOTHING_KEPT) -> Wired | None:
-        topology = self.wires.changed(change)
-        if topology is None:
+        before = self.wires.take(change.base)
+        if before is None:
             return None
-        return self.wires.answer(topology, await self._wire(self.wires.completed(topology, kept)), change.base)
+        topology = topologies.changed(before.topology, change)
+        return self.wires.answer(topology, await self._wire(self.wires.completed(topology, kept)), before)
 
     async def _wire(self, topology: Topology) -> Applied:
         """Make the host's network so; done again with every heartbeat, it mends what others broke."""

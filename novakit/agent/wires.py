@@ -23,7 +23,6 @@ import structlog
 
 from novakit import durable, world
 from novakit.bus import topologies
-from novakit.bus.topologies import NextTopology, TopologyChange
 from novakit.calls.host import Kept, Wired
 from novakit.concurrency.threads import to_its_end
 from novakit_hookspecs.networks import Applied, Network, Port, Router, Topology, Vif
@@ -37,7 +36,7 @@ LATEST = 4
 
 
 @attrs.frozen
-class _Answered:
+class AnsweredTopology:
     """A topology as it came, and which ports were wired by the answer."""
 
     topology: Topology
@@ -53,7 +52,7 @@ class Wires:
     _is_written: bool = True
     """Whether the file says what was applied last, but for the revision."""
     _writing: asyncio.Task[None] | None = None
-    _answered: dict[str, _Answered] = attrs.field(factory=dict)
+    _answered: dict[str, AnsweredTopology] = attrs.field(factory=dict)
     """The latest topologies by their marks, the oldest first."""
 
     def open(self) -> None:
@@ -65,16 +64,18 @@ class Wires:
         except (OSError, ValueError, TypeError, LookupError) as error:
             log.warning("the file that says how guests were wired cannot be read", file=str(self.path), why=str(error))
 
-    def changed(self, change: NextTopology | TopologyChange) -> Topology | None:
-        """Return the whole that a change makes; None where what it is to be made of is not known here."""
-        base = self._answered.get(change.base)
-        return topologies.changed(base.topology, change) if base is not None else None
+    def take(self, mark: str) -> AnsweredTopology | None:
+        """Give out what was answered under a mark, once; None where it is not known here.
 
-    def answer(self, topology: Topology, applied: Applied, base: str = "") -> Wired:
-        """Say what became of a topology that came, whole or as a change of `base`."""
-        before = self._answered.pop(base, None)
+        It is not looked for again once the host has been changed: meanwhile others may have driven it out, and who
+        was told of its ports must be told of each that is wired no more.
+        """
+        return self._answered.pop(mark, None)
+
+    def answer(self, topology: Topology, applied: Applied, before: AnsweredTopology | None = None) -> Wired:
+        """Say what became of a topology that came, whole or made of the one `before`."""
         mark = world.new_id()
-        self._answered[mark] = _Answered(topology, applied.vifs)
+        self._answered[mark] = AnsweredTopology(topology, applied.vifs)
         for oldest in [*self._answered][:-LATEST]:
             del self._answered[oldest]
         return Wired.since(before.vifs if before is not None else {}, applied, mark)

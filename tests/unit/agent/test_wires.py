@@ -8,8 +8,6 @@ import pytest
 
 from novakit.agent import wires
 from novakit.agent.wires import Wires, completed
-from novakit.bus import topologies
-from novakit.bus.topologies import NextTopology
 from novakit.calls.host import Kept
 from novakit_hookspecs.networks import (
     Address,
@@ -170,20 +168,30 @@ def _applied(revision: int, *ports: str) -> Applied:
 def test_what_came_can_be_made_another_of_by_its_name_once(tmp_path: Path) -> None:
     memory, later = Wires(tmp_path / "topology.json"), attrs.evolve(LAST, revision=6)
     first = memory.answer(LAST, _applied(5, "a", "b"))
-    change = topologies.change_of(NextTopology(first.mark, LAST, later))
-    assert memory.changed(change) == later
-    second = memory.answer(later, _applied(6, "b", "c"), first.mark)
+    before = memory.take(first.mark)
+    assert before is not None and before.topology is LAST
+    second = memory.answer(later, _applied(6, "b", "c"), before)
     assert (set(second.vifs), second.unwired, second.revision) == ({"b", "c"}, ("a",), 6)
-    assert memory.changed(change) is None, "who asked for it was answered with another name, or sends the whole"
-    assert memory.changed(attrs.evolve(change, base=second.mark)) == later
-    assert Wires(tmp_path / "topology.json").changed(attrs.evolve(change, base=second.mark)) is None
+    assert memory.take(first.mark) is None, "who asked for it was answered with another name, or sends the whole"
+    assert Wires(tmp_path / "topology.json").take(second.mark) is None
+    known = memory.take(second.mark)
+    assert known is not None and known.topology is later
+
+
+def test_a_port_that_is_gone_is_told_of_however_many_were_answered_meanwhile(tmp_path: Path) -> None:
+    memory, had = Wires(tmp_path / "topology.json"), _applied(5, "a", "b")
+    before = memory.take(memory.answer(LAST, had).mark)
+    for _ in range(wires.LATEST + 1):
+        memory.answer(LAST, had)
+    now = _applied(6, "b")
+    assert memory.answer(LAST, now, before).applied(had.vifs) == now
 
 
 def test_a_port_that_is_wired_as_it_was_is_not_told_again(tmp_path: Path) -> None:
     memory, before = Wires(tmp_path / "topology.json"), _applied(5, "a", "b")
     first = memory.answer(LAST, before)
     now = attrs.evolve(before, vifs={**before.vifs, "b": Vif(device="tapb", mtu=1400)}, faults={"c": "no room"})
-    second = memory.answer(LAST, now, first.mark)
+    second = memory.answer(LAST, now, memory.take(first.mark))
     assert set(second.vifs) == {"b"} and second.applied(before.vifs) == now
     assert memory.answer(LAST, now).applied({}) == now, "to whom sent the whole all is told"
 
@@ -191,5 +199,5 @@ def test_a_port_that_is_wired_as_it_was_is_not_told_again(tmp_path: Path) -> Non
 def test_the_latest_topologies_of_some_conductors_are_known_and_no_more(tmp_path: Path) -> None:
     memory = Wires(tmp_path / "topology.json")
     marks = [memory.answer(LAST, _applied(5)).mark for _ in range(wires.LATEST + 1)]
-    known = [memory.changed(NextTopology(mark, LAST, LAST)) is not None for mark in marks]
+    known = [memory.take(mark) is not None for mark in marks]
     assert known == [False, *[True] * wires.LATEST]

@@ -119,10 +119,12 @@ class SimulatedNetwork:
         """Keep what is told of ports as the journal is."""
         for key in keys:
             kind, _, port_id = key.partition(":")
+            if kind != "port":
+                continue
             record = self._journal.records.get(key)
-            if kind == "port" and record is None:
+            if record is None:
                 self._vifs.pop(port_id, None)
-            elif kind == "port":
+            else:
                 self._vifs[port_id] = Vif(device=record["device"], mtu=record["mtu"])
 
     def _applied(self) -> Applied:
