@@ -117,8 +117,8 @@ class Aggregates:
         async with self._store.write() as session:
             # What one may do depends on the zones of all others.
             await session.serialise("aggregates")
+            session.followed_by(lambda: topics.AGGREGATES_CHANGED.publish(self._bus, topics.Changed()))
             yield session
-        await topics.AGGREGATES_CHANGED.publish(self._bus, topics.Changed())
 
     async def _refuse_moves(self, session: Session, known: HostAggregate, zone: str | None) -> None:
         if zone == known.zone:

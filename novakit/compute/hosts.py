@@ -144,11 +144,11 @@ class Hosts:
     async def decide(self, name: str, **values: object) -> None:
         """Record an operator's decision: enabled, disabled_reason, forced_down; raise `NotFound`."""
         async with self._store.write() as session:
+            session.followed_by(lambda: topics.HOSTS_CHANGED.publish(self._bus, topics.Changed()))
             if not await hosts.decide(session, name, **values):
                 if await refused_hosts.refused_host(session, name) is not None:
                     raise errors.NotFound(f"{_NEVER.format(name)} `novakit guest list` says why.")
                 raise errors.NotFound(f"Compute host {name} could not be found.")
-        await topics.HOSTS_CHANGED.publish(self._bus, topics.Changed())
 
     def _host(self, row: Row, zones: Mapping[str, str], away: Row | None = None) -> Host:
         """Make a host of its row; `away` says why it is refused.

@@ -135,8 +135,8 @@ class ServerGroups:
     async def _changing(self, group_id: str) -> AsyncIterator[Session]:
         """Open a transaction, and tell of the change once it is durable."""
         async with self._store.write() as session:
+            session.followed_by(lambda: topics.GROUPS_CHANGED.publish(self._bus, topics.GroupChanged(id=group_id)))
             yield session
-        await topics.GROUPS_CHANGED.publish(self._bus, topics.GroupChanged(id=group_id))
 
 
 async def _broken_in(session: Session, group: Mapping[str, Any]) -> str:

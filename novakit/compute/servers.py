@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -80,7 +81,7 @@ class Servers:
         async with self.store.write() as session:
             row = await locked(session, context, server_id)
             await rows.change(session, server_id, **values)
-        await self._tell_changed(server_id)
+            session.followed_by(partial(self._tell_changed, server_id))
         return _server({**row, **values, "updated_at": world.now()})
 
     async def edit(self, context: RequestContext, server_id: str, column: str, change: Callable[[T], T]) -> T:
@@ -96,7 +97,7 @@ class Servers:
             check(f"update {column}", EDITS[column], server_id, row["vm_state"], row["task_state"])
             value = change(row[column])
             await rows.change(session, server_id, **{column: value})
-        await self._tell_changed(server_id)
+            session.followed_by(partial(self._tell_changed, server_id))
         return value
 
     async def _tell_changed(self, server_id: str) -> None:

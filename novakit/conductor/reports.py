@@ -12,6 +12,7 @@ that moment.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 
 import attrs
@@ -244,8 +245,8 @@ class Reports:
         """Take a power change that the hypervisor told of."""
         if event.power.value in _OFF:
             async with self.parts.store.write() as session:
+                session.after_commit(partial(self.renewal.changed, [event.guest]))
                 await _stopped(session, host, event.guest, event.power.value)
-            self.renewal.changed([event.guest])
 
     async def _compare(self, host: str, report: AgentReport) -> None:
         """Compare the host's guests with the servers it is to run."""
@@ -296,6 +297,7 @@ class Reports:
     async def _act_on(self, host: str, server_id: str, odd: str) -> None:
         log.warning("a server's state differs from what its host reports", server=server_id, host=host, what=odd)
         async with self.parts.store.write() as session:
+            session.after_commit(partial(self.renewal.changed, [server_id]))
             if odd == "missing":
                 await _lost(session, host, server_id)
             elif odd.startswith(BACK):
@@ -304,7 +306,6 @@ class Reports:
                 await _stopped(session, host, server_id, odd)
             else:
                 await _started(session, host, server_id)
-        self.renewal.changed([server_id])
 
     async def _remove(self, host: str, server_id: str) -> None:
         """Remove a guest of which it is known that its server has left the host."""

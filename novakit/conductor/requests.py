@@ -7,13 +7,14 @@ the same moment the later one is therefore decided on what the first one made of
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from novakit import errors, tracing, world
-from novakit.bus import Bus, topics
+from novakit.bus import Bus, BusError, topics
 from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.concurrency.gather import Gather
@@ -167,4 +168,5 @@ def operation_of(
 
 async def tell_conductor(bus: Bus, cancelled: Collection[str] = ()) -> None:
     """Say that there is work, and which operations were cancelled."""
-    await topics.OPERATIONS_NEW.publish(bus, topics.NewWork(cancelled=frozenset(cancelled)))
+    with suppress(BusError):  # it is written, and the engine finds it when it looks
+        await topics.OPERATIONS_NEW.publish(bus, topics.NewWork(cancelled=frozenset(cancelled)))

@@ -91,37 +91,37 @@ class Directory:
         if isinstance(values, UserValues) and ("password_hash" in row or row.get("enabled") is False):
             row["tokens_valid_from"] = world.now()
         async with self.store.write() as session:
+            session.after_commit(self.changed)
             after = await table.update(session, of, key, row)
         if after is None:
             raise missing(values.KIND, key)
-        self.changed()
         return after
 
     async def delete(self, kind: Kind, key: str) -> None:
         """Remove one with its assignments. Raises NotFound."""
         async with self.store.write() as session:
+            session.after_commit(self.changed)
             found = await table.delete(session, _TABLES[kind], key)
         if not found:
             raise missing(kind, key)
-        self.changed()
 
     async def assign(self, user_id: str, target_id: str, role_id: str) -> None:
         """Give a user a role on a project or the system. Raises NotFound for whichever of them does not exist."""
         async with self.store.write() as session:
+            session.after_commit(self.changed)
             needed: Sequence[tuple[Kind, str]] = (("users", user_id), ("roles", role_id), ("projects", target_id))
             for kind, key in needed:
                 if key != SYSTEM and await table.locked(session, _TABLES[kind], key) is None:
                     raise missing(kind, key)
             await table.assign(session, user_id, target_id, role_id)
-        self.changed()
 
     async def unassign(self, user_id: str, target_id: str, role_id: str) -> None:
         """Take a role back. Raises NotFound where it was not assigned."""
         async with self.store.write() as session:
+            session.after_commit(self.changed)
             found = await table.unassign(session, user_id, target_id, role_id)
         if not found:
             raise errors.NotFound(f"Could not find role assignment with role: {role_id}, user: {user_id}.")
-        self.changed()
 
     async def assigned(self, filters: Mapping[str, str]) -> Sequence[Assignment]:
         """Fetch assignments with the names of all they speak of."""

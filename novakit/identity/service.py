@@ -218,8 +218,8 @@ class Identity:
                     " password to end all of them, or let it expire.",
                     headers={"Retry-After": str(int(self.lifetime))},
                 )
+            session.after_commit(self.forget)
             await table.revoke(session, token.audit_ids[0], token.expires_at, token.user_id)
-        self.forget()
 
     async def require_project(self, project_id: str) -> None:
         """Raise `BadRequest` for a project that does not exist."""

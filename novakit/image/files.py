@@ -70,6 +70,7 @@ class Upload:
     path: Path
     content: Content
     _file: BinaryIO | None = None
+    _is_named: bool = False
 
     @property
     def size(self) -> int:
@@ -123,12 +124,16 @@ class Upload:
         durable.sync_directory(self.path.parent)
         return stored
 
-    async def close(self, *, keep: bool) -> None:
-        """Let go of the file, and remove it unless a row names it now."""
-        await asyncio.to_thread(self._close, keep)
+    def keep(self) -> None:
+        """Note that a row names the file now."""
+        self._is_named = True
 
-    def _close(self, keep: bool) -> None:
-        if not keep:
+    async def close(self) -> None:
+        """Let go of the file, and remove it unless a row names it."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if not self._is_named:
             self.final.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         if self._file is not None:

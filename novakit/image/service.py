@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -249,9 +250,8 @@ class Images:
                 raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
             if row["file_name"]:
                 await asyncio.to_thread(files.doom, self.directory / row["file_name"])
+                session.followed_by(partial(asyncio.to_thread, files.remove, self.directory / row["file_name"]))
             await table.delete(session, image_id, world.now())
-        if row["file_name"]:
-            await asyncio.to_thread(files.remove, self.directory / row["file_name"])
 
     async def set_active(self, context: RequestContext, image_id: str, active: bool) -> None:
         """Allow or forbid the use of an image that has its data; raise `Forbidden` for one that is still queued."""
@@ -286,16 +286,16 @@ class Images:
             await limits.require_bytes(session, self.limits, row["owner"], announced or 1)
         encrypted = row["properties"].get("os_encrypt_format", "").lower() == "luks"
         draft = await files.Upload.begin(self.directory, image_id, Inspection(row["disk_format"], encrypted))
-        kept = False
         try:
             await self._receive(draft, pieces)
             stored = await draft.finish()
             async with self.store.write() as session:
                 session.after_commit(self.forget)
+                # Not after this block: a client that hangs up during the commit would take the file with it.
+                session.after_commit(draft.keep)
                 await self.activate(session, image_id, stored, row["disk_format"])
-            kept = True
         finally:
-            await draft.close(keep=kept)
+            await draft.close()
         return await self.get(context, image_id)
 
     async def _receive(self, draft: files.Upload, pieces: AsyncIterator[bytes]) -> None:

@@ -24,9 +24,12 @@ class Changes:
 
     async def write(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Do something in a transaction, again when the database says that it collided with another."""
-        done = await self.store.retrying(work)
-        self.tell()
-        return done
+
+        async def once(session: Session) -> T:
+            session.after_commit(self.tell)
+            return await work(session)
+
+        return await self.store.retrying(once)
 
 
 @attrs.frozen

@@ -2,8 +2,8 @@
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from novakit import world
+from novakit.concurrency.uncut import begun, uncut
 from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.schema import metadata
@@ -78,6 +79,8 @@ class Session:
     dialect: str
     tally: StoreTally = attrs.field(factory=StoreTally)
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
+    _following: list[Callable[[], Coroutine[object, object, None]]] = attrs.field(factory=list)
+    _is_committed: bool = False
     _kept: HeldConnection | None = None
     """The connection, where it is SQLite's."""
     _statements: Statements | None = None
@@ -184,8 +187,21 @@ class Session:
             await self.execute(sa.select(sa.func.pg_advisory_xact_lock(hashes.c.hash)))
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Call something once this transaction is durable; never when it is rolled back."""
+        """Call something once this transaction is durable, whoever is cancelled; never when it is rolled back."""
         self._after_commit.append(call)
+
+    def followed_by(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Have work done to its end once this transaction is durable, whoever is cancelled; `Store.write` waits for it.
+
+        What it raises is raised by `Store.write`.
+        """
+        self._following.append(work)
+
+    def committed(self, cancellation: asyncio.CancelledError | None) -> None:
+        """Note that it is committed, and raise the cancellation that came meanwhile."""
+        self._is_committed = True
+        if cancellation is not None:
+            raise cancellation
 
 
 @attrs.frozen
@@ -318,7 +334,7 @@ class Store:
     async def read(self) -> AsyncIterator[Session]:
         """Open a consistent view; nothing can be written through it."""
         if self._sqlite is None:
-            async with _connected(self.reader) as connection:
+            async with faults.connected(self.reader) as connection:
                 yield Session(connection, self.dialect, self._tally)
             return
         async with self._sqlite.readers.connect() as kept:
@@ -334,6 +350,8 @@ class Store:
         """
         if self._log is not None:
             self._log.require_sound()
+        session: Session | None = None
+        changed = False
         try:
             async with self._turn or nullcontext(), self._begun() as session:
                 self._tally.transactions += 1
@@ -345,13 +363,24 @@ class Store:
             if faults.is_full(error):
                 self._full_at = world.monotonic()
             raise
+        finally:
+            # Committed is committed, also where whoever wrote was cancelled during the commit or since.
+            if session is not None and session._is_committed:
+                await self._tell(session, changed=changed, flushed=flushed)
+
+    async def _tell(self, session: Session, *, changed: bool, flushed: bool) -> None:
+        """Do what is to be done after a commit, once that is on the disk."""
         try:
             self._commits += changed
             if changed and flushed:
                 await self.settled()
-        finally:  # it is committed, also where the caller no longer waits
+        finally:  # it is committed, also where the caller no longer waits for the disk
             for call in session._after_commit:
                 call()
+        for work in session._following:
+            cancellation = await uncut(begun(work(), name="store/after-commit"))
+            if cancellation is not None:
+                raise cancellation
 
     @property
     def commits(self) -> int:
@@ -373,12 +402,15 @@ class Store:
     async def _begun(self) -> AsyncIterator[Session]:
         """Open a transaction, and commit it at the end of the block."""
         if self._sqlite is None:
-            async with _connected(self.writer) as connection, connection.begin():
-                yield Session(connection, self.dialect, self._tally)
+            async with faults.connected(self.writer) as connection, connection.begin() as transaction:
+                session = Session(connection, self.dialect, self._tally)
+                yield session
+                session.committed(await uncut(begun(transaction.commit(), name="store/commit")))
             return
         async with self._sqlite.writers.connect() as kept:
-            yield self._on(kept)
-            await kept.commit()
+            session = self._on(kept)
+            yield session
+            session.committed(await kept.commit())
 
     async def retrying(
         self,
@@ -416,20 +448,6 @@ class Store:
             await self.writer.dispose()
         if self._log is not None:
             self._log.close()
-
-
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Hold a connection. Raises StoreAway while the database cannot be reached."""
-    async with AsyncExitStack() as stack:
-        try:
-            connection = await stack.enter_async_context(engine.connect())
-        except Exception as error:
-            away = faults.on_connecting(error)
-            if away is None or away is error:
-                raise
-            raise away from error
-        yield connection
 
 
 def _guard(engine: AsyncEngine, allowed: frozenset[str]) -> None:

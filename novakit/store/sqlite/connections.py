@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import structlog
 
 from novakit import world
+from novakit.concurrency.uncut import uncut
 from novakit.store.faults import StoreAway, on_connecting
 from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
 from novakit.store.sqlite.dialect import SqliteConnection
@@ -88,10 +89,14 @@ class HeldConnection:
         except sqlite3.Error as error:
             raise _as_sqlalchemys(error, text) from error
 
-    async def commit(self) -> None:
-        """End the transaction, if there is one. Raises sqlalchemy's DBAPIError."""
+    async def commit(self) -> asyncio.CancelledError | None:
+        """End the transaction, if there is one. Raises sqlalchemy's DBAPIError.
+
+        Returns the cancellation that came meanwhile: its thread commits, whoever waits for that.
+        """
         try:
-            await self.inner.commit_all()
+            committing = self.inner.commit_all()
+            return None if committing is None else await uncut(committing)
         except sqlite3.Error as error:
             raise _as_sqlalchemys(error, "COMMIT") from error
 

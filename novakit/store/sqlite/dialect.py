@@ -9,6 +9,7 @@ The cost: a statement about which that is not known yet may hold the loop up onc
 0.1 microseconds of each.
 """
 
+import asyncio
 import sqlite3
 import time
 from collections import deque
@@ -244,10 +245,15 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         outcome: tuple[Sequence[object], int] = await self._connection._execute(all_of_it)
         return outcome
 
-    async def commit_all(self) -> None:
-        """End the transaction, if there is one. Raises what SQLite raises."""
-        if self.real.in_transaction:
-            await self._connection.commit()
+    def commit_all(self) -> asyncio.Future[None] | None:
+        """Have the thread end the transaction, if there is one; the future raises what SQLite raises."""
+        real = self.real
+        if not real.in_transaction:
+            return None
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Not aiosqlite's own `commit`, whose future is cancelled with its caller: nobody would hear how it ended.
+        self._connection._tx.put_nowait((done, real.commit))
+        return done
 
     async def end(self) -> None:
         """Close the connection and end its thread, once nothing runs in that any more."""

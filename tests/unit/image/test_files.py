@@ -44,7 +44,8 @@ async def _strangers(directory: Path, *named: str) -> list[str]:
 async def test_an_upload_that_ends_well_leaves_one_file(tmp_path: Path) -> None:
     draft = await _upload(tmp_path)
     stored = await draft.finish()
-    await draft.close(keep=True)
+    draft.keep()
+    await draft.close()
     assert _there(tmp_path) == [stored.name] and (tmp_path / stored.name).read_bytes() == BYTES
     assert await _collect(tmp_path, stored.name) == 0 and _there(tmp_path) == [stored.name]
 
@@ -52,7 +53,7 @@ async def test_an_upload_that_ends_well_leaves_one_file(tmp_path: Path) -> None:
 async def test_an_upload_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
     draft = await _upload(tmp_path)
     await draft.finish()
-    await draft.close(keep=False)
+    await draft.close()
     assert _there(tmp_path) == []
 
 

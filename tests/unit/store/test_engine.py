@@ -193,6 +193,43 @@ async def test_tasks_cancelled_at_any_moment_leave_the_store_usable(store):
     assert "kept" in await names(store)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def either_store(request, tmp_path):
+    """A store of either database, with the tables of these tests."""
+    is_postgresql = request.param == "postgresql"
+    url = request.getfixturevalue("postgres_url") if is_postgresql else f"sqlite+aiosqlite:///{tmp_path}/x.db"
+    store = await Store.open(url)
+    async with store.writer.begin() as connection:
+        await connection.run_sync(book.create_all)
+    yield store
+    await store.close()
+
+
+@pytest.mark.parametrize("turns", [-1, 0, 1, 2, 3, 5, 8, 13])
+async def test_what_was_committed_is_told_of_whenever_whoever_wrote_it_was_cancelled(either_store, turns):
+    """`turns` of the loop after the end of the block, when the commit is what is waited for; or before that."""
+    told = []
+
+    def cancel(after):
+        if after:
+            asyncio.get_running_loop().call_soon(cancel, after - 1)
+        else:
+            task.cancel()
+
+    async def write():
+        async with either_store.write() as session:
+            session.after_commit(lambda: told.append("a"))
+            await session.execute(sa.insert(notes).values(name="a"))
+            asyncio.get_running_loop().call_soon(cancel, max(turns, 0))
+            if turns < 0:
+                await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(write())
+    await asyncio.wait([task])
+    assert turns > 0 or task.cancelled()
+    assert told == await names(either_store) == ([] if turns < 0 else ["a"])
+
+
 async def _until_closed(work):
     """Do something over and over. Returns how often it was done before the store was closed."""
     done = 0
