@@ -155,14 +155,18 @@ class Chooser:
         group = self.groups.get(ask.group.id) if ask.group else None
         if group is not None:
             ask = attrs.evolve(ask, group=group.ask(ask.server_id))
-        if one.conflicts:
-            ask = attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | {tried.host for tried in one.conflicts})
+        lost = {tried.host for tried in one.conflicts} - ask.excluded_hosts
+        wherever, ask = ask, attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | lost) if lost else ask
         last = batch.last
         if last is not None and not one.conflicts and one.earlier is None and last.serves(one.asked):
             await self.pipeline.reconsider(self.state.table, ask, last.ranking, last.place)
             if np.isfinite(last.ranking.total.max()):
                 return last.again(ask, self.state), last.ranking
         outcome = await self.pipeline.run(self.state.table, ask)
+        if outcome.ranking is None and lost and not outcome.failed:
+            # What another one took may be free again by now, or a part of it; else its host is refused for that.
+            ask = wherever
+            outcome = await self.pipeline.run(self.state.table, ask)
         decision = await record.compose(self.pipeline, self.state.table, ask, outcome, self.name)
         if one.conflicts:
             decision.add(conflicts=tuple(one.conflicts))

@@ -2,7 +2,8 @@
 
 The idea: requests that come while a batch is under way wait, and are the next batch. A batch brings the picture up to
 date once, decides about one server after another in memory, and claims all of them in one transaction. Whose claim is
-refused, because another scheduler was faster, is decided again with the picture read anew.
+refused, because another scheduler was faster or somebody wrote the same rows of Placement at that moment, is decided
+again with the picture read anew.
 The invariant: a server has one claim at most, and keeps it when it is asked for again. What the table counts for
 servers that were not claimed after all is taken back, also when the transaction fails. Nobody is refused by a picture
 that may be old: before the first refusal it is read again.
@@ -15,15 +16,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 import attrs
+import sqlalchemy as sa
 import structlog
 
-from novakit import world
+from novakit import errors, world
 from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts, StepCounts
 from novakit.calls.decisions import DecisionRecord, TriedHost, read
 from novakit.calls.scheduler import Earlier, NextBest, Refusal, Selection
 from novakit.calls.traces import SchedulerTrace
 from novakit.placement import Placement
+from novakit.placement.ledger import CONCURRENT_UPDATE
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
 from novakit.scheduler.choose import Chooser, Try, Waiting
@@ -38,6 +41,7 @@ from novakit.scheduler.pipeline.steps import AnyPipelineStep
 from novakit.scheduler.whatif import capacity, trace
 from novakit.store import Session, Store
 from novakit.store.engine import Row
+from novakit.store.faults import is_collision
 from novakit.store.scheduler import decisions, numa, picture
 from novakit_hookspecs.scheduling import Ask
 
@@ -171,14 +175,21 @@ class Scheduler:
             self.counts.batched.note(len(batch))
             self.counts.seconds += world.monotonic() - started
 
-    async def _place_or_tell(self, batch: Sequence[Waiting]) -> None:
-        """Place a batch; when that fails, place each alone, so that only the one at fault hears of it."""
+    async def _place_or_tell(self, batch: Sequence[Waiting], *, tries: int = 1) -> None:
+        """Place a batch; when that fails, place each alone, so that only the one at fault hears of it.
+
+        One that collided with another transaction is tried again, `limits.tries` times in all.
+        """
         try:
             await self._place(batch)
         except Exception as error:
             self.state.mark_stale()
             left = [one for one in batch if not one.over]
             if len(batch) == 1:
+                if left and tries < self.limits.tries and _came_between(error):
+                    self.counts.conflicts += 1
+                    await self._place_or_tell(left, tries=tries + 1)
+                    return
                 for one in left:
                     self.counts.failed += 1
                     one.answer.set_exception(error)
@@ -335,7 +346,7 @@ class Scheduler:
             if len(waiting.conflicts) >= self.limits.tries:
                 one.decision.placed = False
                 one.decision.message = (
-                    f"No valid host was found. {len(waiting.conflicts)} hosts were taken by others while this server "
+                    f"No valid host was found. {len(waiting.conflicts)} times others took the host while this server "
                     "was being placed; try again."
                 )
                 one.decision.add(message=one.decision.message, conflicts=tuple(waiting.conflicts), host=None)
@@ -388,6 +399,13 @@ def _told(steps: Sequence[AnyPipelineStep]) -> dict[str, StepCounts]:
         )
         for step in steps
     }
+
+
+def _came_between(error: Exception) -> bool:
+    """Return whether another transaction wrote at the same moment what this one was about to: it may be done again."""
+    if isinstance(error, errors.Conflict):
+        return error.kind == CONCURRENT_UPDATE
+    return isinstance(error, sa.exc.DBAPIError) and is_collision(error, twins=True)
 
 
 def described(row: Row) -> dict[str, object]:

@@ -3,7 +3,17 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from novakit import errors
 from novakit.calls.scheduler import Earlier, Refusal, Selection
+from novakit.scheduler.choose import Chooser
+from novakit.scheduler.limits import SchedulerLimits
+from novakit.scheduler.picture.state import CloudState
+from novakit.scheduler.select import Scheduler
+from novakit.store.compute import hosts
+
+OTHER = "0b0b0b0b-0000-4000-8000-000000000000"
 
 
 def placed(results: list[Any]) -> list[Selection]:
@@ -167,3 +177,110 @@ async def test_without_an_alternate_that_fits_the_best_of_all_hosts_is_taken(clo
     )
     assert second.host not in {first.host, *(each.host for each in first.alternates)}
     assert not (await scheduler.decisions(server_id=one.server_id))[0].next_best_of
+
+
+def meanwhile(monkeypatch: Any, owner: Any, name: str, *work: Any, after: bool = False) -> None:
+    """Let other things happen just before a method is called, or after: the first with its first call, and so on."""
+    original, left = getattr(owner, name), list(work)
+
+    async def called(*said: Any, **named: Any) -> Any:
+        done = await original(*said, **named) if after else None
+        if left:
+            await left.pop(0)()
+        return done if after else await original(*said, **named)
+
+    monkeypatch.setattr(owner, name, called)
+
+
+def other(cloud: Any, memory_mb: int, consumer: str = "") -> Any:
+    """Give what lets another consumer hold so much of host0, as `PUT /allocations` does."""
+
+    async def claim() -> None:
+        async with cloud.store.write() as session:
+            (row,) = await hosts.every(session)
+            key = {"consumer_id": consumer or OTHER, "project_id": "p", "user_id": "u"}
+            some = {row["provider_id"]: {"MEMORY_MB": memory_mb}} if memory_mb else {}
+            assert await cloud.placement.claim(session, **key, allocations=some)
+
+    return claim
+
+
+async def test_the_only_host_is_tried_again_once_what_another_one_took_of_it_is_free(
+    cloud: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler()
+    await scheduler.open()
+    meanwhile(monkeypatch, Chooser, "choose", other(cloud, 4096), after=True)
+    meanwhile(monkeypatch, CloudState, "reread", other(cloud, 1024))
+    (found,) = await scheduler.select([make(memory_mb=3072)])
+    assert isinstance(found, Selection) and found.host == "host0", found
+    assert (await cloud.usage()) == {"host0": 4096} and scheduler.counts.conflicts == 1
+
+
+async def test_a_host_that_another_one_took_for_good_is_refused_for_what_it_lacks(
+    cloud: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler()
+    await scheduler.open()
+    meanwhile(monkeypatch, Chooser, "choose", other(cloud, 4096), after=True)
+    (found,) = await scheduler.select([make()])
+    assert isinstance(found, Refusal) and "lack memory (wanted 1024 MiB, at most 0 free)" in found.message
+    (told,) = await scheduler.decisions(server_id=found.server_id)
+    assert [tried.host for tried in told.conflicts] == ["host0"]
+
+
+async def test_a_host_that_is_taken_again_and_again_is_tried_so_many_times_and_no_more(
+    cloud: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler(limits=SchedulerLimits(tries=4))
+    await scheduler.open()
+    meanwhile(monkeypatch, Chooser, "choose", *[other(cloud, 4096)] * 9, after=True)
+    meanwhile(monkeypatch, CloudState, "reread", *[other(cloud, 0)] * 9)
+    (found,) = await scheduler.select([make()])
+    assert isinstance(found, Refusal) and "4 times others took the host" in found.message
+    assert scheduler.counts.conflicts == 4
+
+
+@pytest.mark.parametrize("together", [1, 3])
+async def test_a_server_whose_consumer_somebody_makes_at_the_same_moment_is_tried_again(
+    cloud: Any, make: Any, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    if cloud.store.dialect != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    await cloud.add_hosts(1)
+    scheduler, asks = cloud.scheduler(), [make() for _ in range(together)]
+    meanwhile(monkeypatch, Scheduler, "_claim", other(cloud, 512, asks[0].server_id))
+    found = await scheduler.select(asks)
+    assert [one.host for one in placed(found)] == ["host0"] * together, found
+    assert scheduler.counts.failed == 0 and scheduler.counts.conflicts == (1 if together == 1 else 0)
+    async with cloud.store.read() as session:
+        assert await cloud.placement.drift(session) == []
+
+
+async def test_what_collides_every_time_fails_after_so_many_tries(
+    cloud: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add_hosts(1)
+    scheduler, tried = cloud.scheduler(limits=SchedulerLimits(tries=3)), []
+
+    async def collide() -> None:
+        tried.append(1)
+        raise errors.Conflict("It was changed meanwhile.", kind="placement.concurrent_update")
+
+    async def refuse() -> None:
+        tried.append(1)
+        raise errors.Conflict("It is another kind of conflict.")
+
+    for works, times in (([collide] * 9, 3), ([refuse], 1)):
+        tried.clear()
+        with monkeypatch.context() as patched:
+            meanwhile(patched, Scheduler, "_claim", *works)
+            with pytest.raises(errors.Conflict):
+                await scheduler.select([make()])
+        assert len(tried) == times
+    assert await cloud.usage() == {"host0": 0}
+    (after,) = await scheduler.select([make()])
+    assert isinstance(after, Selection)
