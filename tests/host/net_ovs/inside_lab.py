@@ -262,10 +262,13 @@ class TestHost:
         finally:
             sleeper.kill()
             sleeper.wait()
+        with pytest.raises(Refused, match="nothing says whose"):
+            await driver.remove_abandoned(space)
+        command("ip", "netns", "delete", space)
         for not_lost in (str(places["living"]), STATE, "/nowhere"):
             with pytest.raises(NotFound):
                 await driver.remove_abandoned(not_lost)
-        for name in (owner, up, space):
+        for name in (owner, up):
             await driver.remove_abandoned(name)
         assert not await driver.abandoned()
         assert command("ovs-vsctl", "list-br").split() == ["br-ex", "br-int", "br-living", "out-living", "out-lost"]
@@ -332,6 +335,27 @@ class TestHost:
         with pytest.raises(Refused, match="nothing says whose"):
             await driver.remove_abandoned(left.owner)
         assert await dnsmasq(other) == server
+        await other.apply(Topology(revision=50))
+        await other.close()
+        command("ovs-vsctl", "del-br", "br-beta", "--", "del-br", "br-out")
+
+    async def test_a_router_of_nobody_known_is_not_removed(self, driver: OvsNetworks, tmp_path: Path) -> None:
+        options = OvsOptions(integration_bridge="br-beta", bridge_mappings={"public": "br-out"})
+        other = OvsNetworks(options, HostContext(host="beta", state_dir=str(tmp_path)))
+        await other.open()
+        draft = Draft()
+        router = draft.router([draft.network(dhcp=False)])
+        await other.apply(draft.topology())
+        space = f"nkr-{router.id}"
+        before = command("ip", "netns", "exec", space, "ip", "-o", "address")
+        assert not await driver.abandoned()
+        command("ovs-vsctl", "remove", "Bridge", "br-beta", "external_ids", "novakit-directory")
+        (left,) = await driver.abandoned()
+        assert left.owner == space and f"run: ip netns delete {space}" in left.in_use
+        with pytest.raises(Refused, match="nothing says whose"):
+            await driver.remove_abandoned(space)
+        assert command("ip", "netns", "exec", space, "ip", "-o", "address") == before
+        command("ovs-vsctl", "set", "Bridge", "br-beta", f"external_ids:novakit-directory={tmp_path}")
         await other.apply(Topology(revision=50))
         await other.close()
         command("ovs-vsctl", "del-br", "br-beta", "--", "del-br", "br-out")

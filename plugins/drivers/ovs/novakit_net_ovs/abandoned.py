@@ -4,8 +4,8 @@ The idea: a bridge, a tap and, by its bridge, a namespace name the state directo
 process of this machine sees that directory, in whatever mount namespace and root, whoever it was is gone; so is one
 whose disk is unmounted and who does not run, hence nothing is removed without an operator's word.
 The invariant: what is ours, and what is of a directory that somebody sees, is neither listed nor removed. Nothing is
-removed of an owner while a guest is plugged into a tap of it, or somebody else's process runs in one of its namespaces;
-where no directory is known, any process does.
+removed of an owner while a guest is plugged into a tap of it, or somebody else's process runs in one of its namespaces.
+A namespace whose owner's directory is not known stays: no process runs in that of a router, in use or not.
 The cost: one look at devices, namespaces, bridges and processes, when an operator asks.
 """
 
@@ -203,7 +203,13 @@ def _use(left: Left, plugged: Collection[str]) -> str:
     if own and not _is_directory(left.owner):
         # Nothing says whose it is, so whoever runs it may live.
         return f"process {min(own)} is a DHCP server, and nothing says whose; end it first"
-    return processes.use({name: NAMESPACES / name for name in left.namespaces}, own)
+    if used := processes.use({name: NAMESPACES / name for name in left.namespaces}, own):
+        return used
+    if left.namespaces and not _is_directory(left.owner):
+        # Of a tap one sees whether a guest has it open; a router works in the kernel, and nobody is seen at it.
+        name = left.namespaces[0]
+        return f"perhaps, as nothing says whose the namespace {name} is; if it is nobody's, run: ip netns delete {name}"
+    return ""
 
 
 def _is_directory(owner: str) -> bool:
