@@ -304,6 +304,33 @@ class TestRealGuests(RealGuests):
             await driver.destroy(plain.id)
             await driver.close()
 
+    @pytest.mark.parametrize("older", [False, True], ids=["built now", "built by an older version"])
+    async def test_a_device_stays_with_a_guest_whose_domain_libvirt_has_lost(
+        self, lab: Lab, plan: GuestPlan, tmp_path: Path, older: bool
+    ) -> None:
+        rules, gpu = (PciRule(kind="a100", vendor_id="10de"),), PciAttachment(address="0000:17:00.0")
+        plain = attrs.evolve(plan, nics=(), ephemeral_gb=0, swap_mb=0, attachments=(gpu,))
+        driver = driver_on(lab, tmp_path, rules, tree("eight_gpus"))
+        await driver.open()
+        try:
+            with pytest.raises(Refused, match="libvirt refused"):
+                await driver.create(plain)
+            if older:
+                (tmp_path / "instances" / plain.id / "devices").unlink()
+                await driver.close()
+                await driver.open()
+            await driver._calls.undefine(plain.id)  # as libvirt does at its start with one whose file is damaged
+            assert not await driver.guests()
+            held = [each for each in await driver.holdings() if each.kind == "device"]
+            assert [(each.name, each.owner) for each in held] == [("0000:17:00.0", plain.id)]
+            with pytest.raises(DeviceTaken, match=f"nk-{plain.id}"):
+                await driver.create(attrs.evolve(plain, id=str(uuid.uuid4())))
+            await driver.destroy(plain.id)
+            assert not await driver.holdings()
+        finally:
+            await driver.destroy(plain.id)
+            await driver.close()
+
     async def test_a_libvirt_that_is_not_there_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
         nowhere = LibvirtOptions(uri=f"qemu:///system?socket={tmp_path}/none", acceleration="tcg")
         with pytest.raises(Refused, match="libvirt-daemon-system"):

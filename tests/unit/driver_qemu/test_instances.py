@@ -10,10 +10,11 @@ import pytest
 from novakit_driver_qemu.instances import BUILT, PLAN, Instances
 from novakit_driver_qemu.machine import Machine
 from novakit_hookspecs.errors import NotFound, Refused
-from novakit_hookspecs.servers import GuestPlan
+from novakit_hookspecs.servers import GuestPlan, LocalImage
 from novakit_host import guest_users
 
 GOOD, BAD, HALF = (f"{digit}0000000-0000-4000-8000-000000000000" for digit in "123")
+NO_IMAGE = LocalImage(id=BAD, path="/nowhere/image", disk_format="raw", virtual_size=1 << 20)
 
 
 @pytest.fixture
@@ -95,3 +96,28 @@ def test_a_guest_without_a_plan_is_not_there(instances: Instances) -> None:
     with pytest.raises(NotFound):
         instances.machine(HALF)
     assert HALF not in instances.devices()
+
+
+@pytest.mark.parametrize("content", [*DAMAGE.values(), None], ids=[*DAMAGE, "lost"])
+@pytest.mark.parametrize("older", [False, True], ids=["built now", "built by an older version"])
+async def test_devices_of_a_guest_that_is_off_stay_with_it_whatever_became_of_its_plan(
+    tmp_path: Path, content: bytes | None, older: bool
+) -> None:
+    instances, devices = Instances(tmp_path), ("0000:02:00.0", "0000:02:00.1")
+    plan = GuestPlan(id=BAD, name="x", hostname="x", vcpus=1, memory_mb=64, root_gb=1)
+    machine = attrs.evolve(Machine.of(plan), devices=devices)
+    if older:
+        instances.of(BAD).mkdir()
+        (instances.of(BAD) / PLAN).write_text(json.dumps({"machine": attrs.asdict(machine)}))
+        instances.note_devices()
+    else:
+        with pytest.raises(Refused):  # its image is not there: cut off in the middle, once the plan is written
+            await instances.build(attrs.evolve(plan, image=NO_IMAGE), machine)
+    path = instances.of(BAD) / PLAN
+    assert path.exists()
+    path.unlink() if content is None else path.write_bytes(content)
+    assert {guest: (*some,) for guest, some in instances.devices().items()} == {BAD: devices}
+    (instances.of(BAD) / "devices").write_bytes(b"\xff\n0000:02:00.0\n../../x\n")
+    assert [*instances.devices()[BAD]] == ["0000:02:00.0"]
+    instances.remove(BAD)
+    assert instances.devices() == {}

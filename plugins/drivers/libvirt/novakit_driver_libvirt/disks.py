@@ -1,15 +1,17 @@
 """A guest's files on the host: one directory each, every file complete or absent."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from novakit_driver_libvirt.domain_xml import DomainDisk
+from novakit_hookspecs.pci import addresses
 from novakit_hookspecs.servers import GuestPlan
 from novakit_host import disks as making
 from novakit_host import durable
+from novakit_host.pci import held
 
 SEARCHABLE = 0o711
 """QEMU may run as a user of its own, who must get through to the disks and need not list them."""
@@ -37,6 +39,7 @@ class Disks:
         directory = self.of(plan.id)
         durable.directory(directory)
         directory.chmod(SEARCHABLE)
+        self.note_devices(plan.id, addresses(plan.attachments))
         root = await making.root(plan, directory / "root.qcow2")
         disks = [DomainDisk(path=str(root), format="qcow2", base=plan.image)]
         if plan.ephemeral_gb:
@@ -49,6 +52,15 @@ class Disks:
             made = await making.config_drive(directory / "config.iso", plan.config_drive)
             disks.append(DomainDisk(path=str(made), format="raw", cdrom=True))
         return disks
+
+    def note_devices(self, guest: str, devices: Sequence[str]) -> None:
+        """Write down which devices of the host a guest has. Raises OSError."""
+        held.note(self.of(guest), devices)
+
+    def devices(self) -> Mapping[str, Sequence[str]]:
+        """Return which devices are noted, by guest; those that have none are left out."""
+        noted = {guest: held.noted(self.of(guest)) for guest in self.guests()}
+        return {guest: devices for guest, devices in noted.items() if devices}
 
     async def flatten(self, guest: str, path: Path, *, within: float) -> None:
         """Write the root disk, with what it takes from its image, to `path`; `within` is in seconds."""

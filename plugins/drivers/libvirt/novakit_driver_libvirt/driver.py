@@ -12,6 +12,7 @@ from lxml import etree
 from novakit_driver_libvirt import (
     console,
     daemons,
+    device_notes,
     examination,
     firmware,
     guest_cpu,
@@ -100,6 +101,7 @@ class LibvirtDriver:
                 " install libvirt-daemon-system and start it (`systemctl start libvirtd`,"
                 " or `virtlogd -d` and `libvirtd -d` where no systemd runs)"
             ) from error
+        await device_notes.write(self._calls, self._disks)
         self._verdict = await self._decide()
         capabilities = await self._calls.capabilities()
         self._shared_cpus = self._sharing(capabilities)
@@ -207,10 +209,8 @@ class LibvirtDriver:
         """List our domains, and the directories and files of guests, with or without a domain."""
         domains = [each.guest for each in await self._calls.domains() if self._is_ours(each)]
         found = [Holding(kind="domain", name=name_of(guest), owner=guest) for guest in domains]
-        held = await self._calls.host_devices()
-        for guest in domains:
-            devices = held.get(name_of(guest), ())
-            found += [Holding(kind="device", name=address, owner=guest) for address in devices]
+        guests = {*domains, *await asyncio.to_thread(self._disks.guests)}
+        found += device_notes.holdings(await device_notes.held(self._calls, self._disks), sorted(guests))
         return found + await asyncio.to_thread(self._files)
 
     async def _decide(self) -> Acceleration:
@@ -251,7 +251,7 @@ class LibvirtDriver:
         if domain is None:
             # A domain is defined last, so one that exists has all its disks.
             if plan.attachments:
-                found, held = await self._surveyed(), await self._calls.host_devices()
+                found, held = await self._surveyed(), await device_notes.held(self._calls, self._disks)
                 host_devices.require(plan, found, held, name_of(plan.id))
             if plan.image is not None:
                 self._require_way_to(Path(plan.image.path))

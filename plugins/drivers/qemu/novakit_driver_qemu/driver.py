@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakSet
 
@@ -62,6 +63,8 @@ class QemuDriver:
         self._verdict = await examination.decided(self.options.acceleration, Path(self.context.state_dir))
         self._version = host_facts.version_of((await run([QEMU, "--version"])).said)
         self._cpu_features = await guest_cpu.features(self._verdict.acceleration)
+        with suppress(OSError):  # such as on a full disk: the plans tell, and the next start writes it down
+            await asyncio.to_thread(self._instances.note_devices)
         for guest in await asyncio.to_thread(processes.running, self._instances.root):
             await self._adopt(guest)
         self._trimming = asyncio.get_running_loop().create_task(self._trim(), name="trim consoles")

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -15,6 +16,7 @@ from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.servers import GuestPlan
 from novakit_host import disks, durable, guest_users
+from novakit_host.pci import held
 
 PLAN, BUILT, MEMORY, USER = "plan.json", "built", "memory", "user"
 
@@ -101,8 +103,8 @@ class Instances:
     def devices(self, root: Path = Path("/")) -> Mapping[str, Sequence[str]]:
         """List the PCI addresses of the host's devices by guest, half-built ones too.
 
-        A guest whose plan is damaged cannot be started, but its QEMU may run: it has what its user was given of the
-        VFIO groups in the `dev` below `root`.
+        A guest whose plan is damaged or lost cannot be started, but has its devices still: those that are written down
+        beside the plan; else, as its QEMU may run, what its user was given of VFIO groups in the `dev` below `root`.
         """
         found: dict[str, Sequence[str]] = {}
         users = {0, os.geteuid()}
@@ -110,10 +112,11 @@ class Instances:
         for guest in self.held():
             try:
                 plan = self._plan(guest)
-            except NotFound:
-                continue
-            except Refused:
-                damaged.append(guest)
+            except (NotFound, Refused) as error:
+                if noted := held.noted(self.of(guest)):
+                    found[guest] = noted
+                elif isinstance(error, Refused):
+                    damaged.append(guest)
                 continue
             found[guest] = plan.machine.devices
             users |= set() if plan.user is None else {plan.user}
@@ -121,6 +124,12 @@ class Instances:
             if devices := launch.devices_of({self._likely_user(guest)} - users, root):
                 found[guest] = devices
         return found
+
+    def note_devices(self) -> None:
+        """Write down which devices guests have that an older version built. Raises OSError."""
+        for guest in self.held():
+            with suppress(NotFound, Refused):
+                held.note(self.of(guest), self._plan(guest).machine.devices)
 
     def _plan(self, guest: str) -> "_Plan":
         """Read a guest's plan. Raises NotFound where there is none, Refused for one that is damaged."""
@@ -166,6 +175,7 @@ class Instances:
         disks.root_bytes(plan)  # refuse before anything is made
         directory = self.of(plan.id)
         durable.directory(directory, 0o700)
+        held.note(directory, machine.devices)
         people = {"name": plan.name, "hostname": plan.hostname, "owner": dict(plan.owner)}
         durable.write(directory / PLAN, json.dumps({"machine": attrs.asdict(machine), "for people": people}))
         await disks.root(plan, directory / "root.qcow2")
