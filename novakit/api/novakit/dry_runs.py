@@ -1,11 +1,13 @@
 """`/v1/explain` and `/v1/capacity`: what would become of a server, and how many more of a kind fit; nothing is made."""
 
 from functools import partial
+from typing import TypeVar
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api import bodies
+from novakit.api import bodies, ids
 from novakit.api.bodies import Body, Fault
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.schemas import types
@@ -49,9 +51,19 @@ DRY_RUN = Body(DryRun, [((0, 0), types.record(_server, ["flavor"]))], words=part
 HOSTS_LOST = Body(HostsLost, [((0, 0), types.record(_lost, ["flavor"]))], words=partial(_words, _lost))
 
 
+D = TypeVar("D", bound=DryRun)
+
+
+def _spelt(asked: D) -> D:
+    """Return a question with its ids as they are kept."""
+    said = {"image": asked.image, "project_id": asked.project_id, "group": asked.group}
+    kept = {name: ids.kept(id) for name, id in said.items() if id is not None}
+    return attrs.evolve(asked, hints=ids.kept_hints(asked.hints), **kept)
+
+
 async def explain(call: Call[Additions]) -> web.Response:
     """Decide about a flavor and an image without making anything."""
-    asked = await DRY_RUN.read(call)
+    asked = _spelt(await DRY_RUN.read(call))
     if asked.host:
         call.authorize("novakit:explain:host")
     return reply({"decision": await call.service.reports.explain(call.context, asked)})
@@ -59,7 +71,7 @@ async def explain(call: Call[Additions]) -> web.Response:
 
 async def capacity(call: Call[Additions]) -> web.Response:
     """Count how many more servers of a flavor fit."""
-    return reply({"capacity": await call.service.reports.capacity(call.context, await HOSTS_LOST.read(call))})
+    return reply({"capacity": await call.service.reports.capacity(call.context, _spelt(await HOSTS_LOST.read(call)))})
 
 
 ROUTES = (

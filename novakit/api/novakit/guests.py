@@ -4,6 +4,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.bodies import Body
 from novakit.api.novakit.domain import Additions, conductor_asked
 from novakit.api.queries import refuse_unknown
@@ -58,7 +59,7 @@ async def adopt(call: Call[Additions]) -> web.Response:
         settled = await call.service.conductor.adopt_guest(
             guest=call.path["id"],
             host=asked.host,
-            project=await call.service.reports.project_called(asked.project) if asked.project else None,
+            project=await call.service.reports.project_called(ids.kept(asked.project)) if asked.project else None,
             user=call.context.user_id,
             request=call.context.request_id,
             ports=asked.ports,

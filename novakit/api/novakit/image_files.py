@@ -3,6 +3,7 @@
 import attrs
 from aiohttp import web
 
+from novakit.api import ids
 from novakit.api.bodies import Body
 from novakit.api.novakit.domain import Additions
 from novakit.api.queries import refuse_unknown
@@ -52,7 +53,7 @@ async def adopt(call: Call[Additions]) -> web.Response:
     """Make an image of one."""
     asked = await ADOPT.read(call)
     adoption = ImageAdoption(
-        project=await call.service.reports.project_called(asked.project) if asked.project else None,
+        project=await call.service.reports.project_called(ids.kept(asked.project)) if asked.project else None,
         name=asked.name,
         disk_format=asked.disk_format,
         new_id=asked.new_id,

@@ -123,6 +123,31 @@ async def test_a_project_in_capitals_is_the_same_owner_and_filter_in_every_servi
                 (decision,) = (await api.ok("GET", f"/novakit/v1/decisions?{asked}"))["decisions"]
                 assert decision["server_id"] == server
 
+            policy = {"name": "g", "policy": "affinity"}
+            group = (await api.ok("POST", "/novakit/v1/server-groups", {"server_group": policy}))["server_group"]["id"]
+            asked = {"flavor": "m1.tiny", "image": image.upper(), "project_id": owner, "group": group.upper()}
+            for hint in ({}, {"group": group.upper()}, {"group": group}, {"different_host": [server.upper()]}):
+                dry_run = {**asked, "hints": hint}
+                told = (await admin.ok("POST", "/novakit/v1/explain", dry_run))["decision"]
+                assert told["project_id"] == mine and told["outcome"] == (
+                    "refused" if "different_host" in hint else "placed"
+                )
+                assert (await admin.ok("POST", "/novakit/v1/capacity", dry_run))["capacity"] is not None
+                await api.ok("POST", "/novakit/v1/explain", dry_run)
+            two = {"name": "two", "imageRef": image, "flavorRef": "1", "networks": "none"}
+            hints = {"group": group.upper(), "same_host": [server.upper()]}
+            body = {"server": two, "os:scheduler_hints": hints}
+            hinted = (await api.ok("POST", "/compute/v2.1/servers", body))["server"]["id"]
+            await api.reach(hinted, "ACTIVE")
+            members = (await api.ok("GET", f"/novakit/v1/server-groups/{group.upper()}"))["server_group"]["members"]
+            assert members == [hinted]
+            await api.ok("DELETE", f"/compute/v2.1/servers/{hinted}")
+            (tmp_path / "state/images" / str(uuid.uuid4())).write_bytes(bytes(1 << 20))
+            (file,) = (await admin.ok("GET", "/novakit/v1/image-files"))["image_files"]
+            adoption = {"project": owner, "disk_format": "raw"}
+            made = (await admin.ok("POST", f"/novakit/v1/image-files/{file['name']}/adopt", adoption))["image"]
+            assert made["owner"] == mine
+
             private = {"name": "private", "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}
             flavor = (await admin.ok("POST", "/compute/v2.1/flavors", {"flavor": private}))["flavor"]["id"]
             for action, left in (("addTenantAccess", [mine]), ("removeTenantAccess", [])):

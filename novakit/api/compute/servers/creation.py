@@ -5,6 +5,7 @@ import string
 from collections.abc import Mapping, Sequence
 
 from novakit import errors, world
+from novakit.api import ids
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.schemas.servers import NewServer, NewServers, RootDisk, ServerChange
 from novakit.api.service import Call
@@ -44,7 +45,7 @@ async def creation(call: Call[Compute], body: NewServers) -> CreateRequest:
     if asked.host or asked.hypervisor_hostname:
         await call.service.hosts.require(asked.host, asked.hypervisor_hostname)
     await _check_limits(call, asked)
-    hints = bounded(body.old_hints if body.hints is None else body.hints)
+    hints = ids.kept_hints(bounded(body.old_hints if body.hints is None else body.hints))
     return CreateRequest(
         name=asked.name,
         description=asked.description if call.version >= (2, 19) else asked.name,
