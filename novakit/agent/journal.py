@@ -39,7 +39,7 @@ ASIDE = ".damaged"
 """What the name of a file that is kept aside ends with."""
 _SECTOR = 4096
 """Bytes that are read at once of a disk that does not give back all of a file."""
-_NO_FILE = (errno.EINVAL, errno.EFBIG)
+NO_FILE = (errno.EINVAL, errno.EFBIG)
 """The errors that say of what stands in the file's place that no change wrote it."""
 _LOST = b"\xff"
 """What is read for a byte that the disk does not give back; a zero could be of an append that was cut off."""
@@ -115,7 +115,7 @@ class DurableJournal:
                 return {}
             except OSError as error:
                 # Of any other error the next start may be free, and what the file says is not to be given up for it.
-                if error.errno not in _NO_FILE:
+                if error.errno not in NO_FILE:
                     # Python names the descriptor, or nothing, where the file could be opened and not read.
                     raise OSError(error.errno, error.strerror, str(self.path)) from error
                 log.warning("a file cannot be read; it is kept aside", file=str(self.path), why=str(error))
@@ -209,7 +209,7 @@ class DurableJournal:
     def _write_anew(self, new: Mapping[str, bytes]) -> None:
         """Have the file hold what counts and nothing else; the old one or the new one is there, whatever happens."""
         # Without what failed, which may be there all the same behind the end.
-        content = _content(self.path)[: self._there.end] if self._inode else b""
+        content = self._whole()[: self._there.end] if self._inode else b""
         there = scan(content)
         if there.damage or not self._inode:
             self._keep_aside(there.damage)
@@ -238,6 +238,11 @@ class DurableJournal:
             log.warning("a damaged file is kept aside", file=str(aside), damage=[str(each) for each in damage])
             aside.unlink(missing_ok=True)
             aside.hardlink_to(self.path)
+
+    def _whole(self) -> bytes:
+        """Read all of the file. Raises OSError, also for another one than that which was read or written last."""
+        os.close(self._opened(os.O_RDONLY))
+        return _content(self.path)
 
     def _opened(self, flags: int) -> int:
         """Open the file. Raises OSError, also for another one than that which was read or written last."""

@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 from novakit import durable
-from novakit.agent.journal import DurableJournal
+from novakit.agent.journal import ASIDE, NO_FILE, DurableJournal
 from novakit.calls.host import GuestNote, NetworksNote
 from novakit.concurrency.gather import Gather
 from novakit.concurrency.threads import to_its_end
@@ -72,7 +72,7 @@ class GuestNotes:
         self._changes = Gather(self._change)
 
     def open(self) -> None:
-        """Make the directory and see what is in it. Raises OSError."""
+        """Make the directory and see what is in it. Raises OSError, also where a note cannot be read just now."""
         durable.directory(self.directory, mode=0o700)
         self._networks = self._read_networks()
         kept = self._journal.open()
@@ -128,12 +128,15 @@ class GuestNotes:
 
     async def keep_networks(self, note: NetworksNote) -> None:
         """Keep the note of the networks around the guests. Raises OSError."""
-        before = self._networks
+        before, path = self._networks, self.directory / NETWORKS
+        if before is None and path.exists():
+            log.warning("a note of networks that cannot be read is kept aside", file=f"{path}{ASIDE}")
+            path.replace(f"{path}{ASIDE}")
         if before is not None and _writer(before) != _writer(note):
             aside = self.directory / f"{NETWORKS}.{_writer(before)}"
             log.warning("the note of networks that another database wrote is kept aside", file=str(aside))
             await to_its_end(durable.write, aside, orjson.dumps(to_plain(before)))
-        await to_its_end(durable.write, self.directory / NETWORKS, orjson.dumps(to_plain(note)))
+        await to_its_end(durable.write, path, orjson.dumps(to_plain(note)))
         self._networks = note
 
     def networks(self) -> NetworksNote | None:
@@ -147,6 +150,7 @@ class GuestNotes:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, LookupError) as error:
+            _require_lasting(error, path)
             log.warning("the note of networks cannot be read", file=str(path), why=str(error))
             return None
 
@@ -176,6 +180,7 @@ class GuestNotes:
             try:
                 note = _read(path.stem, durable.read(path))
             except OSError as error:
+                _require_lasting(error, path)
                 log.warning("the note of a guest cannot be read", guest=path.stem, why=str(error))
                 note = None
             if note is None:
@@ -200,6 +205,12 @@ class GuestNotes:
         durable.sync_directory(self.directory)
         gone = {each.note.server for each in older}
         self._older = {server: each for server, each in self._older.items() if server not in gone}
+
+
+def _require_lasting(error: Exception, path: Path) -> None:
+    """Raise an error that may pass: of it the next start may be free, and what a file says is not given up for it."""
+    if isinstance(error, OSError) and error.errno not in NO_FILE:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _read(server: str, content: bytes) -> GuestNote | None:

@@ -372,6 +372,27 @@ def test_a_file_that_was_replaced_in_use_is_not_written_to(path: Path) -> None:
     assert opened(path)[1] == {B: b"two"}
 
 
+@pytest.mark.parametrize("other", [line(B, b"two"), line(B, b"two") + line(C, b"x" * 500), b""])
+def test_a_file_that_was_replaced_in_use_is_not_written_anew_either(
+    path: Path, monkeypatch: pytest.MonkeyPatch, other: bytes
+) -> None:
+    it, _ = opened(path)
+    it.change({A: b"one"})
+
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", failing)
+        with pytest.raises(OSError):
+            it.change({A: b"two"})
+    durable.write(path, other)
+    for change in ({A: b"three"}, {C: b"three"}):
+        with pytest.raises(OSError, match="start the agent again"):
+            it.change(change)
+    assert path.read_bytes() == other
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "ä", "a" * 101])
 def test_what_is_no_line_is_refused_before_anything_is_written(path: Path, key: str) -> None:
     it, _ = opened(path)

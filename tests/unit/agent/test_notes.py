@@ -13,7 +13,7 @@ import pytest
 
 from novakit import durable
 from novakit.agent.notes import GuestNotes
-from novakit.calls.host import GuestNote
+from novakit.calls.host import GuestNote, NetworksNote
 from novakit_hookspecs.plain import to_plain
 from tests.support.small_disk import SmallDisk
 
@@ -218,3 +218,46 @@ async def test_a_file_of_an_earlier_version_that_cannot_be_read_goes_with_its_gu
     await again.forget(GUEST)
     await again.keep(note(OTHER))
     assert [path.name for path in notes.directory.iterdir()] == ["notes.journal"]
+
+
+AROUND = NetworksNote(version="db/1", text="{}", seal="s")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.EACCES])
+@pytest.mark.parametrize("which", ["networks.json", f"{OTHER}.json"])
+async def test_a_note_that_cannot_be_read_now_is_not_taken_for_none(
+    notes: GuestNotes, monkeypatch: pytest.MonkeyPatch, number: int, which: str
+) -> None:
+    await notes.keep_networks(AROUND)
+    older(notes.directory, note(OTHER))
+    read, path = durable.read, notes.directory / which
+
+    def failing(file: Path, most: int = durable.MOST) -> bytes:
+        if file == path:
+            raise OSError(number, os.strerror(number))
+        return read(file, most)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "read", failing)
+        with pytest.raises(OSError) as refused:
+            opened(notes.directory)
+    assert (refused.value.errno, refused.value.filename) == (number, str(path))
+    again = opened(notes.directory)
+    assert again.networks() == AROUND and again.version(OTHER) == "v1"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 5}', None], ids=str)
+async def test_a_damaged_note_of_networks_is_kept_aside_by_the_next(notes: GuestNotes, content: bytes | None) -> None:
+    path = notes.directory / "networks.json"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    again = opened(notes.directory)
+    assert again.networks() is None and again.networks_version == ""
+    await again.keep_networks(AROUND)
+    assert opened(notes.directory).networks() == AROUND
+    aside = path.with_name("networks.json.damaged")
+    assert aside.is_fifo() if content is None else aside.read_bytes() == content
+    await again.keep_networks(attrs.evolve(AROUND, version="db/2"))
+    assert {each.name for each in notes.directory.glob("networks*")} == {path.name, aside.name}
