@@ -14,7 +14,7 @@ import attrs
 import structlog
 
 from novakit import identities, world
-from novakit.bus import Unreachable
+from novakit.bus import NotTaken
 from novakit.calls.conductor import Received
 
 log = structlog.get_logger(__name__)
@@ -74,13 +74,13 @@ class Membership:
     def require(self, deployment: str) -> None:
         """Let a control plane change something here.
 
-        Raises Unreachable for another deployment than ours, and where ours means another directory than this: a guest
+        Raises NotTaken for another deployment than ours, and where ours means another directory than this: a guest
         that was built or removed here now would be wrong there. To whoever asks for something such a host is as good
         as silent: it may take part again, so what is asked waits for it, and a delete ends without it.
         """
         is_foreign = bool(self.deployment) and deployment != self.deployment
         if is_foreign or self._lacks_guests:
-            raise Unreachable(TAKES_NO_PART)
+            raise NotTaken(TAKES_NO_PART)
 
     def sentence(self, deployment: str) -> str:
         """Return what is wrong and what to do."""

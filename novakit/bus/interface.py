@@ -54,6 +54,11 @@ class Unreachable(BusError):
     """Nobody serves the target, or it did not answer in time; the work may or may not have been done."""
 
 
+class NotTaken(Unreachable):
+    """Nobody took the call, so nothing of it was done: no process serves the target, or the one that does refuses it
+    for now."""
+
+
 class RemoteError(BusError):
     """The other side raised: `kind` is the error's class name, the message is its sentence."""
 

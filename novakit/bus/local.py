@@ -171,7 +171,11 @@ class LocalBus:
                 if handler is None:
                     # Sent before the hub knew that it is withdrawn. Nothing was begun, so the caller may ask another.
                     asking.wire.send(
-                        t="reply", id=frame["id"], error="a target is not served any more", unreachable=True
+                        t="reply",
+                        id=frame["id"],
+                        error="a target is not served any more",
+                        unreachable=True,
+                        not_taken=True,
                     )
                     return
                 answering.begin(frame["id"], lambda: _answer(handler, message), f"bus/{frame['target']}")

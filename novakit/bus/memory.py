@@ -19,6 +19,7 @@ from novakit.bus.interface import (
     Handler,
     Listener,
     Message,
+    NotTaken,
     RemoteError,
     Reply,
     Sealed,
@@ -109,7 +110,7 @@ class MemoryParticipant:
         check_permitted(self.identity, "call", target)
         servers = self._bus._targets.get(target)
         if not servers:
-            raise Unreachable(f"no process serves {target}")
+            raise NotTaken(f"no process serves {target}")
         served = min(servers, key=_Served.burden)
         if len(servers) > 1:
             # To the end: of servers that are equally busy, `min` takes the first, so they take turns.

@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from novakit import world
-from novakit.bus.interface import BusError, Unreachable, plain_of, remote_error
+from novakit.bus.interface import BusError, NotTaken, Unreachable, plain_of, remote_error
 from novakit.bus.memory import EXPECTED
 
 log = structlog.get_logger(__name__)
@@ -114,7 +114,7 @@ class Asking:
         if "error" not in frame:
             answer.set_result(frame.get("ok"))
         elif frame.get("unreachable"):
-            answer.set_exception(Unreachable(frame["error"]))
+            answer.set_exception((NotTaken if frame.get("not_taken") else Unreachable)(frame["error"]))
         else:
             answer.set_exception(remote_error(frame["kind"], frame["error"]))
 
@@ -149,7 +149,8 @@ class Answering:
         try:
             self.wire.send(t="reply", id=number, ok=await work())
         except Unreachable as error:
-            self.wire.send(t="reply", id=number, error=str(error), unreachable=True)
+            not_taken = isinstance(error, NotTaken)
+            self.wire.send(t="reply", id=number, error=str(error), unreachable=True, not_taken=not_taken)
         except Exception as error:
             kind = getattr(error, "kind", "") or type(error).__name__
             if kind not in EXPECTED and not isinstance(error, BusError):

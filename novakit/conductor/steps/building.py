@@ -15,7 +15,7 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable, topics
+from novakit.bus import BusError, NotTaken, RemoteBusy, RemoteError, RemoteRefused, Unreachable, topics
 from novakit.bus.tickets import DOWNLOAD
 from novakit.calls.decisions import GivenDevice
 from novakit.calls.host import BuildPlan, GuestNote, ImageSource, NicPlan
@@ -131,16 +131,22 @@ async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
     try:
         await parts.wiring.ensure(host)
     except Unreachable as error:
-        if host not in (work.seen.get("chosen"), work.memory.unasked):
-            raise
-        work.memory = attrs.evolve(work.memory, unasked=host)
-        # Where no other host fits, this one is waited for: it may only start anew.
-        if work.memory.alternates and await clearing.is_down(parts, host):
-            raise elsewhere(work, parts, error, **left) from error
-        raise
+        raise await _unasked(work, parts, error, **left) from error
     if work.memory.unasked is not None:
         work.memory = attrs.evolve(work.memory, unasked=None)
         raise Postponed(f"{host} answers again", 0.01)
+
+
+async def _unasked(work: Work[B], parts: Parts, error: Unreachable, **left: object) -> Exception:
+    """Return how a build goes on whose host does not answer and was, this time, asked for no guest."""
+    host = str(work.memory.host)
+    if host not in (work.seen.get("chosen"), work.memory.unasked):
+        return error
+    work.memory = attrs.evolve(work.memory, unasked=host)
+    # Where no other host fits, this one is waited for: it may only start anew.
+    if work.memory.alternates and await clearing.is_down(parts, host):
+        return elsewhere(work, parts, error, **left)
+    return error
 
 
 async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
@@ -155,8 +161,15 @@ async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
         raise Failed(TAKEN.format("A host"), details=f"{found[0]['host']} has the guest; see `novakit guest list`")
 
 
-async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None) -> Power:
-    """Have the host build the guest from an image and start it. Raises RemoteError when the host cannot."""
+async def build_guest(
+    work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None, **left: object
+) -> Power:
+    """Have the host build the guest from an image and start it. Raises RemoteError when the host cannot.
+
+    `left` is what `elsewhere` takes: a server without networks comes here first upon a host that has gone down.
+    """
+    if work.memory.unasked is not None:
+        await wire_there(work, parts, **left)
     server, memory = await server_of(work, parts), work.memory
     ports = await _ports_of(work, parts)
     try:
@@ -165,6 +178,8 @@ async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admi
         # On which host the server is must outlive a power cut from now on, or the guest could be built twice.
         await parts.store.settled(work.seen.get("commits"))
         guest = await parts.hosts.at(str(memory.host)).build(work.id, attrs.evolve(plan, note=note))
+    except NotTaken as error:
+        raise await _unasked(work, parts, error, **left) from error
     except RemoteBusy as error:
         await parts.wiring.ensure(str(memory.host))
         raise Postponed(str(error), 0.5) from error

@@ -11,6 +11,7 @@ of which one flush of the disk is a part.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -87,7 +88,8 @@ async def build(work: Work[Creating], parts: Parts) -> Commit:
     """Have the host fetch the image, build the guest and start it."""
     server = await building.server_of(work, parts)
     try:
-        power = await building.build_guest(work, parts, server["image_id"], admin_pass=work.memory.admin_pass)
+        password, left = work.memory.admin_pass, {"host": None, "node": None}
+        power = await building.build_guest(work, parts, server["image_id"], admin_pass=password, **left)
     except RemoteError as error:
         raise building.elsewhere(work, parts, error, host=None, node=None) from error
     launched = await building.note_end(work, parts)
@@ -230,7 +232,6 @@ class Creation:
         written = await self._creating(_New(context, request, new, begun))
         if isinstance(written, errors.NovakitError):
             raise written
-        await tell_conductor(self.bus)
         return [new_server(row) for row in new[:written]]
 
     async def _bounded(self, context: RequestContext, request: CreateRequest) -> CreateRequest:
@@ -246,6 +247,8 @@ class Creation:
     async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
         """Write what requests that came together ask for; return how many servers of each, or why it is refused."""
         async with self.store.write() as session:
+            # Not by each of those who asked: one that hangs up would leave its server to the engine's next look.
+            session.followed_by(partial(tell_conductor, self.bus))
             return await self._write_new(session, batch)
 
     async def _write_new(self, session: Session, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":

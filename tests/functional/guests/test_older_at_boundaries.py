@@ -99,14 +99,14 @@ class Site:
     async def ask(self, id: str, verb: Verb[Any]) -> None:
         await Requests(self.cloud.store, self.cloud.bus.join("api")).begin(ADMIN, id, verb, BODIES.get(verb.kind))
 
-    async def create(self) -> str:
-        """Ask for a server, as the API does."""
+    async def create(self, *, networks: bool = True) -> str:
+        """Ask for a server, as the API does; on a network, or on none."""
         id, now = world.new_id(), world.now()
         row = {"id": id, "project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "flavor": FLAVOR}
         row |= {"vcpus": 1, "memory_mb": 512, "metadata": {}, "tags": [], "image_properties": {}, "scheduler_hints": {}}
         row |= {"vm_state": "building", "task_state": "scheduling", "created_at": now, "updated_at": now}
         row |= {"reservation_id": "r-1", "config_drive": False}
-        memory = Creating(networks=(Requested(network_id=self.cloud.network),))
+        memory = Creating(networks=(Requested(network_id=self.cloud.network),) if networks else ())
         async with self.cloud.store.write() as session:
             await servers.add(session, [row])
             await operations.add(session, [operation_of(ADMIN, CREATE, id, memory, now)])

@@ -189,6 +189,54 @@ async def test_a_create_goes_to_the_next_host_where_the_chosen_one_takes_no_part
         assert told == [TAKES_NO_PART]
 
 
+async def test_a_create_without_networks_goes_to_the_next_host_as_well(either_store: Store, tmp_path: Path) -> None:
+    async with some_hosts(either_store, tmp_path, "a", "b") as site:
+        cloud, id = site.cloud, await site.create(networks=False)
+        lost: list[str] = []
+        allocate = cloud.parts.networks.allocate
+
+        async def lose(*, host: str, **asked: Any) -> object:
+            if not lost:
+                lost.append(host)
+                await Host(cloud, tmp_path / "agents" / host, tmp_path / "away").lose()
+                await asyncio.sleep(0.2)
+            return await allocate(host=host, **asked)
+
+        counting_as_down_soon(cloud, networks=Losing(cloud.parts.networks, allocate=lose))
+        await site.work()
+        row = await site.row(id)
+        assert row["vm_state"] == "active" and {row["host"], *lost} == {"a", "b"}
+        told = [each["details"] for each in (await latest(either_store, id))["events"] if each["result"] == "Error"]
+        assert told == [TAKES_NO_PART]
+
+
+async def test_a_create_without_networks_waits_for_the_only_host_and_is_built_once_it_is_back(
+    either_store: Store, tmp_path: Path
+) -> None:
+    async with some_hosts(either_store, tmp_path, "a") as site:
+        cloud, id = site.cloud, await site.create(networks=False)
+        host, lost = Host(cloud, tmp_path / "agents" / "a", tmp_path / "away"), asyncio.Event()
+        allocate = cloud.parts.networks.allocate
+
+        async def lose(**asked: Any) -> object:
+            if not lost.is_set():
+                await host.lose()
+                lost.set()
+            return await allocate(**asked)
+
+        counting_as_down_soon(cloud, networks=Losing(cloud.parts.networks, allocate=lose))
+        async with running(Engine(cloud.parts, VERBS)), asyncio.timeout(40):
+            await lost.wait()
+            while not (await latest(either_store, id))["data"].get("unasked"):
+                await asyncio.sleep(0.02)
+            assert (await site.row(id))["vm_state"] == "building"
+            await host.find()
+            while await site.open():
+                await asyncio.sleep(0.02)
+        row, data = await site.row(id), (await latest(either_store, id))["data"]
+        assert (row["vm_state"], row["host"], data.get("unasked")) == ("active", "a", None)
+
+
 async def test_a_create_waits_for_the_only_host_there_is(either_store: Store, tmp_path: Path) -> None:
     async with some_hosts(either_store, tmp_path, "a") as site:
         cloud, id = site.cloud, await site.create()
@@ -216,13 +264,14 @@ async def test_a_create_waits_for_the_only_host_there_is(either_store: Store, tm
 
 @attrs.define
 class Losing:
-    """The wiring of hosts, one of which takes no part any more when it is asked for the first time."""
+    """The wiring or the networks of hosts, one of which takes no part any more when they are used the first time."""
 
-    wiring: Any
-    ensure: Any
+    part: Any
+    ensure: Any = None
+    allocate: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.wiring, name)
+        return getattr(self.part, name)
 
 
 async def test_a_create_whose_host_may_have_the_guest_is_built_nowhere_else_and_fails_with_the_reason(

@@ -4,7 +4,7 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
-from novakit.bus import MemoryBus, NotPermitted, RemoteError, Unreachable
+from novakit.bus import MemoryBus, NotPermitted, NotTaken, RemoteError, Unreachable
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
 from novakit_hookspecs.errors import Busy
@@ -73,8 +73,9 @@ async def test_what_a_handler_raises_reaches_the_caller_by_kind(join):
 
 async def test_nobody_there_and_no_answer_are_unreachable(join):
     conductor, agent = await join("conductor"), await join("agent:h1")
-    with pytest.raises(Unreachable):
-        await conductor.call("agent.h2", "build")
+    for caller in (conductor, agent):  # and of such a call it is known that nothing was begun
+        with pytest.raises(NotTaken):
+            await caller.call("conductor" if caller is agent else "agent.h2", "build")
 
     async def forever(message):
         await asyncio.Event().wait()
@@ -82,10 +83,17 @@ async def test_nobody_there_and_no_answer_are_unreachable(join):
     async def ready(message):
         return True
 
-    agent.serve("agent.h1", {"build": forever, "ready": ready})
+    async def away(message):
+        raise NotTaken("it takes no part")
+
+    agent.serve("agent.h1", {"build": forever, "ready": ready, "destroy": away})
     assert await reachable(conductor, "agent.h1", "ready")
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as late:
         await conductor.call("agent.h1", "build", within=0.05)
+    assert not isinstance(late.value, NotTaken)
+
+    with pytest.raises(NotTaken, match="takes no part"):
+        await conductor.call("agent.h1", "destroy")
 
 
 async def test_a_call_that_is_given_up_is_stopped_on_the_other_side(join):
