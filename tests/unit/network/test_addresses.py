@@ -89,3 +89,47 @@ def test_the_search_goes_once_round_all_pools(pools: list[tuple[int, int]], curs
 def test_what_is_no_mac_of_one_card_is_refused(text: str) -> None:
     with pytest.raises(errors.BadRequest):
         addresses.read_mac(text)
+
+
+@pytest.mark.parametrize(
+    ("pools", "cursor", "order"),
+    [
+        ([(1, 3), (5, 6)], 0, [1, 2, 3, 5, 6]),
+        ([(5, 6), (1, 3)], 2, [2, 3, 5, 6, 1]),
+        ([(1, 3), (5, 6)], 3, [3, 5, 6, 1, 2]),
+        ([(1, 3), (5, 6)], 4, [5, 6, 1, 2, 3]),
+        ([(1, 3), (5, 6)], 5, [5, 6, 1, 2, 3]),
+        ([(1, 3), (5, 6)], 6, [6, 1, 2, 3, 5]),
+        ([(1, 3), (5, 6)], 7, [1, 2, 3, 5, 6]),
+    ],
+)
+def test_the_search_goes_on_where_the_last_one_ended(
+    pools: list[tuple[int, int]], cursor: int, order: list[int]
+) -> None:
+    assert [number for a, b in addresses.from_cursor(pools, cursor) for number in range(a, b + 1)] == order
+
+
+@pytest.mark.parametrize(
+    ("cidr", "first", "last"),
+    [("10.0.0.0/24", 1, 254), ("10.0.0.0/30", 1, 2), ("10.0.0.0/31", 0, 1), ("10.0.0.0/32", 0, 0)],
+)
+def test_a_network_of_two_addresses_has_no_broadcast(cidr: str, first: int, last: int) -> None:
+    base = 0x0A000000
+    assert addresses.usable(addresses.range_of(cidr)) == (base + first, base + last)
+
+
+async def test_an_address_that_was_given_back_is_given_again_only_after_all_others(tmp_path: Path) -> None:
+    caller = RequestContext(request_id="r", user_id="u", project_id="p", roles={"member"})
+    store = await sqlite_store(tmp_path / "x.db")
+    networks = Networks(store)
+    for cidr, order in (("10.0.0.0/29", [2, 3, 4, 5, 6, 2, 3]), ("10.1.0.0/31", [0, 1, 0])):
+        net = (await networks.networks.create(caller, [NewNetwork()]))[0].network.id
+        gateway = {"gateway_ip": None} if cidr.endswith("31") else {}
+        await networks.subnets.create(caller, [NewSubnet(network_id=net, cidr=cidr, enable_dhcp=False, **gateway)])
+        got = []
+        for _ in order:
+            (made,) = await networks.ports.create(caller, [NewPort(network_id=net)])
+            got.append(made.port.addresses[0][0] & 0xFF)
+            await networks.ports.delete(caller, made.port.id)
+        assert got == order
+    await store.close()

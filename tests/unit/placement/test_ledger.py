@@ -7,6 +7,7 @@ import pytest
 
 from novakit.errors import Conflict
 from novakit.placement import AllocationClaim, HostReport, Placement
+from novakit.placement.allocations import AllocationRequest, replace_each
 from novakit.store.placement import allocations
 from novakit_hookspecs.hosts import Inventory
 from tests.support.stores import sqlite_store
@@ -183,3 +184,37 @@ async def test_who_says_nothing_of_the_consumers_type_leaves_it(placement):
         assert await claimed(placement, again) == [True]
         async with placement.store.read() as session:
             assert (await placement.consumers(session))[one.consumer_id].consumer_type == expected
+
+
+async def test_requests_that_come_together_see_what_earlier_ones_of_the_same_consumer_did(placement):
+    one, two, three = (str(uuid.uuid4()) for _ in range(3))
+
+    def request(consumer, amount, generation):
+        return AllocationRequest(claim({HOST: {"VCPU": amount}}, consumer), generation)
+
+    together = [
+        [request(one, 1, None), request(two, 1, None)],
+        [request(three, 1, None)],
+        [request(two, 2, 1)],  # the generation that the first one made
+        [request(one, 1, 1), request(three, 1, 1)],
+        [request(one, 2, 2)],  # more than there is
+        [request(one, 1, 1)],  # what it was before the one before last
+    ]
+    async with placement.store.write() as session:
+        told = await replace_each(session, together)
+        held = {each: await placement.allocations_of(session, each) for each in (one, two, three)}
+        assert await placement.drift(session) == []
+    assert [type(each) for each in told] == [type(None)] * 4 + [Conflict] * 2
+    assert "exceed the capacity" in told[4].message and "generation conflict" in told[5].message
+    assert [held[each][HOST]["VCPU"] for each in (one, two, three)] == [1, 2, 1]
+
+
+async def test_requests_that_name_different_consumers_share_one_ledger(placement):
+    asked = [[AllocationRequest(claim({HOST: {"VCPU": 1}}), None)] for _ in range(3)]
+    async with placement.store.write() as session:
+        before = placement.store.tally.statements
+        assert await replace_each(session, asked) == [None] * 3
+        together = placement.store.tally.statements - before
+        before = placement.store.tally.statements
+        assert await replace_each(session, [[AllocationRequest(claim({OTHER: {"VCPU": 1}}), None)]]) == [None]
+        assert together == placement.store.tally.statements - before

@@ -99,3 +99,37 @@ async def test_of_what_is_cancelled_or_somebody_elses_nothing_is_written(store: 
         ended = {"state": "cancelled", "finished_at": world.now()}
         assert await operations.change_many(session, "one", {cancelled: ended}) == {cancelled: True}
         assert cancelled not in {row["id"] for row in await operations.unfinished(session)}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_of_an_operation_that_ended_nothing_is_written_renewed_or_cancelled(store: Store, count: int) -> None:
+    ids = await leased(store, "one", count)
+    ended, later = world.now(), world.now() + timedelta(hours=1)
+    async with store.write() as session:
+        done = {"state": "done", "finished_at": ended}
+        assert await operations.change_many(session, "one", dict.fromkeys(ids, done)) == dict.fromkeys(ids, False)
+    async with store.read() as session:
+        before = await session.all(sa.select(operations.operations).order_by("number"))
+    assert [row["owner"] for row in before] == ["one"] * count
+    async with store.write() as session:
+        assert await operations.change_many(session, "one", {id: {"step": "late"} for id in ids}) == {}
+        assert await operations.renew(session, "one", ids, later) == set()
+        for row in before:
+            assert await operations.cancel(session, row["server_id"]) == []
+    async with store.read() as session:
+        assert await session.all(sa.select(operations.operations).order_by("number")) == before
+
+
+async def test_a_delete_cancels_what_is_open_of_its_own_server_and_not_itself(store: Store) -> None:
+    mine, other = await leased(store, "one", 2)
+    server = (await row_of(store, mine))["server_id"]
+    more = {"server_id": server, "project_id": "p", "user_id": "u", "request_id": "r"}
+    waiting, delete = world.new_id(), world.new_id()
+    async with store.write() as session:
+        rows = [{"id": waiting, "kind": "start", **more}, {"id": delete, "kind": "delete", **more}]
+        await operations.add(session, rows)
+        assert set(await operations.cancel(session, server, except_for=delete)) == {mine, waiting}
+    async with store.write() as session:
+        assert await operations.renew(session, "one", [mine, other], world.now()) == {mine}
+    for id, is_cancelled in ((mine, True), (waiting, True), (delete, False), (other, False)):
+        assert bool((await row_of(store, id))["cancelled"]) is is_cancelled
