@@ -284,3 +284,11 @@ async def test_what_collides_every_time_fails_after_so_many_tries(
     assert await cloud.usage() == {"host0": 0}
     (after,) = await scheduler.select([make()])
     assert isinstance(after, Selection)
+
+
+async def test_a_host_that_a_server_of_the_same_batch_has_filled_is_no_next_best(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(3, memory_mb=1024)
+    found = await cloud.scheduler().select([make() for _ in range(3)])
+    names = [one.host for one in found]
+    assert sorted(names) == ["host0", "host1", "host2"]
+    assert [{each.host for each in one.alternates} for one in found] == [{*names[1:]}, {names[2]}, set()]
