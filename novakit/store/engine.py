@@ -191,10 +191,7 @@ class Session:
         self._after_commit.append(call)
 
     def followed_by(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Have work done to its end once this transaction is durable, whoever is cancelled; `Store.write` waits for it.
-
-        What it raises is raised by `Store.write`.
-        """
+        """Have work done once this transaction is durable, whoever is cancelled; `Store.write` raises its errors."""
         self._following.append(work)
 
     def committed(self, cancellation: asyncio.CancelledError | None) -> None:
