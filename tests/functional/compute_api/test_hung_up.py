@@ -146,7 +146,7 @@ async def test_a_token_that_was_good_is_believed_no_more(people: Identity, what:
     work: dict[str, Callable[[], Awaitable[object]]] = {
         "disable": lambda: people.directory.update(user, UserValues(enabled=False)),
         "delete": lambda: people.directory.delete("users", user),
-        "unassign": lambda: people.directory.unassign(user, project["id"], grant.roles[0]["id"]),
+        "unassign": lambda: people.directory.unassign(user, project.id, grant.roles[0]["id"]),
         "revoke": lambda: people.revoke(token),
     }
     await hang_up(work[what]())
