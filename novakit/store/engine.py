@@ -16,6 +16,7 @@ from novakit import world
 from novakit.concurrency.uncut import begun, uncut
 from novakit.errors import ConfigError
 from novakit.store import faults
+from novakit.store.postgresql import connected, guard
 from novakit.store.schema import metadata
 from novakit.store.sqlite import (
     DRIVER,
@@ -260,7 +261,7 @@ class Store:
             engine = create_async_engine(url, **pool, **options)
             faults.hide_values(engine.sync_engine)
             if allowed is not None:
-                _guard(engine, allowed)
+                guard(engine, allowed)
             return cls(url, engine, engine, None)
         url = url.replace("sqlite+aiosqlite", DRIVER, 1)
         reader = create_async_engine(url, **options)
@@ -331,7 +332,7 @@ class Store:
     async def read(self) -> AsyncIterator[Session]:
         """Open a consistent view; nothing can be written through it."""
         if self._sqlite is None:
-            async with faults.connected(self.reader) as connection:
+            async with connected(self.reader) as connection:
                 yield Session(connection, self.dialect, self._tally)
             return
         async with self._sqlite.readers.connect() as kept:
@@ -399,7 +400,7 @@ class Store:
     async def _begun(self) -> AsyncIterator[Session]:
         """Open a transaction, and commit it at the end of the block."""
         if self._sqlite is None:
-            async with faults.connected(self.writer) as connection, connection.begin() as transaction:
+            async with connected(self.writer) as connection, connection.begin() as transaction:
                 session = Session(connection, self.dialect, self._tally)
                 yield session
                 session.committed(await uncut(begun(transaction.commit(), name="store/commit")))
@@ -445,15 +446,3 @@ class Store:
             await self.writer.dispose()
         if self._log is not None:
             self._log.close()
-
-
-def _guard(engine: AsyncEngine, allowed: frozenset[str]) -> None:
-    """Refuse statements that write other tables; those that are no expression of SQLAlchemy's are refused, too."""
-
-    @sa.event.listens_for(engine.sync_engine, "before_execute")
-    def before_execute(_connection: object, statement: object, *_: object) -> None:
-        if isinstance(statement, sa.Select | sa.CompoundSelect):
-            return
-        table = getattr(getattr(statement, "table", None), "name", None)
-        if table not in allowed:
-            raise PermissionError(f"This process may not write {table or statement}.")

@@ -7,11 +7,8 @@ bare errors of the operating system.
 import errno
 import socket
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from novakit.errors import InsufficientStorage, NovakitError, Unavailable
 
@@ -100,20 +97,6 @@ def on_connecting(error: BaseException) -> StoreAway | None:
         unknown = "the name of its host is not known" if isinstance(error, socket.gaierror) else None
         return StoreAway(unknown or type(error).__name__)
     return None
-
-
-@asynccontextmanager
-async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Hold a connection. Raises StoreAway while the database cannot be reached."""
-    async with AsyncExitStack() as stack:
-        try:
-            connection = await stack.enter_async_context(engine.connect())
-        except Exception as error:
-            away = on_connecting(error)
-            if away is None or away is error:
-                raise
-            raise away from error
-        yield connection
 
 
 def _state(error: sa.exc.DBAPIError) -> str:
