@@ -7,6 +7,7 @@ is run, which happens as soon as anybody, such as a plugin, asks it for anything
 
 import importlib.util
 import sys
+import threading
 
 _PACKAGE = "sqlalchemy.ext.asyncio"
 _PARTS = ("exc", "base", "result", "engine")
@@ -20,15 +21,27 @@ def _import_engine() -> None:
         return
     package, loader = importlib.util.module_from_spec(spec), spec.loader
     sys.modules[_PACKAGE] = package
+    # As an import does it at its end, which there is none of here: `sqlalchemy.ext.asyncio` is written out, too.
+    outer, _, inner = _PACKAGE.rpartition(".")
+    setattr(sys.modules[outer], inner, package)
     for part in _PARTS:
         importlib.import_module(f"{_PACKAGE}.{part}")
+
+    turn = threading.RLock()
+    under_way: list[str] = []
 
     def rest(name: str) -> object:
         if name.startswith("__"):  # asked of every package by what lists or prints modules
             raise AttributeError(name)
-        vars(package).pop("__getattr__", None)
-        loader.exec_module(package)
-        return getattr(package, name)
+        # Another thread that asks meanwhile waits, as it would for any other import.
+        with turn:
+            if "__getattr__" in vars(package) and not under_way:
+                under_way.append(name)
+                loader.exec_module(package)
+                del vars(package)["__getattr__"]
+        if name in vars(package):
+            return vars(package)[name]
+        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
 
     vars(package)["__getattr__"] = rest
 

@@ -33,3 +33,25 @@ def test_a_package_that_is_there_already_is_left_alone() -> None:
         "from novakit.store.sqlite.asynchronous import AsyncEngine\n"
         "assert AsyncEngine is first\n"
     )
+
+
+def test_its_name_can_be_written_out() -> None:
+    run(
+        ENGINE + "import sqlalchemy.ext.asyncio\n"
+        "assert sqlalchemy.ext.asyncio.AsyncEngine is AsyncEngine\n"
+        "assert sqlalchemy.ext.asyncio.AsyncSession.commit\n"
+    )
+
+
+def test_several_threads_may_ask_for_the_rest_at_once() -> None:
+    run(
+        ENGINE + "import sqlalchemy.ext.asyncio as package, threading\n"
+        "got, together = [], threading.Barrier(8)\n"
+        "def ask():\n"
+        "    together.wait()\n"
+        "    got.append(package.AsyncSession.commit)\n"
+        "threads = [threading.Thread(target=ask) for _ in range(8)]\n"
+        "for each in threads: each.start()\n"
+        "for each in threads: each.join()\n"
+        "assert len(got) == 8, got\n"
+    )
