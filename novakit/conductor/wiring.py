@@ -51,6 +51,8 @@ SHARE = 2
 
 MOST = 50_000
 """Ports of all hosts together that are remembered to be on them."""
+LONGEST = 255
+"""Characters of a name that a host has given, a port's device and a mark, above which its answer is not remembered."""
 
 
 async def _nothing(hosts: Sequence[str]) -> Mapping[str, Kept]:
@@ -220,9 +222,17 @@ class Wiring:
         if wired is None:
             wired = await self.hosts.at(host).apply_network(topology, kept)
         applied = wired.applied(before)
-        if wired.mark:
-            self._known.put(host, _KnownTopology(wired.mark, topology, applied.vifs), len(topology.ports))
+        # One message of a host is bounded, and what is remembered of many must be, too: it counts as what it tells of.
+        if wired.mark and _is_short(wired):
+            size = max(len(topology.ports), len(applied.vifs))
+            self._known.put(host, _KnownTopology(wired.mark, topology, applied.vifs), size)
         return applied
+
+
+def _is_short(wired: Wired) -> bool:
+    """Return whether what is new in an answer may be remembered for its length."""
+    named = all(max(len(port), len(vif.device)) <= LONGEST for port, vif in wired.vifs.items())
+    return named and len(wired.mark) <= LONGEST
 
 
 def _serves(topology: Topology) -> bool:

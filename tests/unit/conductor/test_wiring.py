@@ -1,6 +1,7 @@
 """Pushing topologies: joined, batched, and one host's trouble is its own."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,34 @@ async def test_an_agent_of_an_older_version_is_given_the_whole(wiring: Wiring, a
     for _ in range(2):
         await wiring.ensure("h")
     assert agents.asked[2:] == [WHOLE, CHANGE, WHOLE]
+
+
+async def test_of_a_host_that_tells_of_ports_without_end_nothing_is_remembered(
+    wiring: Wiring, networks: Revisions, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring._known, "most", 100)
+    told = itertools.count()
+    agents.wires = lambda _: Wired(revision=0, vifs={f"p{next(told)}": Vif(device="tap", mtu=1) for _ in range(40)})
+    for _ in range(6):
+        await wiring.ensure("h")
+    assert agents.asked == [WHOLE, CHANGE, CHANGE] * 2
+    assert max(len(each.vifs) for each in networks.applied) == 120, "one answer more than is remembered"
+
+
+@pytest.mark.parametrize(
+    "vifs", [{"p" * 256: Vif(device="tap", mtu=1)}, {"p": Vif(device="tap" * 86, mtu=1)}], ids=["port", "device"]
+)
+async def test_nothing_long_that_a_host_tells_is_remembered(
+    wiring: Wiring, agents: Agents, vifs: dict[str, Vif]
+) -> None:
+    agents.wires = lambda _: Wired(revision=0, vifs=vifs)
+    for _ in range(2):
+        await wiring.ensure("h")
+    assert agents.asked == [WHOLE, WHOLE]
+
+
+async def test_no_long_mark_is_remembered(wiring: Wiring, agents: Agents) -> None:
+    agents.wires = lambda _: Wired(revision=0)
+    await wiring.ensure("h" * 256)
+    await wiring.ensure("h" * 256)
+    assert agents.asked == [WHOLE, WHOLE]
