@@ -364,7 +364,11 @@ class Store:
         finally:
             # Committed is committed, also where whoever wrote was cancelled during the commit or since.
             if session is not None and session._is_committed:
-                await self._tell(session, changed=changed, flushed=flushed)
+                telling = self._tell(session, changed=changed, flushed=flushed)
+                if not session._following:
+                    await telling
+                elif (cancellation := await uncut(begun(telling, name="store/after-commit"))) is not None:
+                    raise cancellation
 
     async def _tell(self, session: Session, *, changed: bool, flushed: bool) -> None:
         """Do what is to be done after a commit, once that is on the disk."""
@@ -376,9 +380,7 @@ class Store:
             for call in session._after_commit:
                 call()
         for work in session._following:
-            cancellation = await uncut(begun(work(), name="store/after-commit"))
-            if cancellation is not None:
-                raise cancellation
+            await work()
 
     @property
     def commits(self) -> int:

@@ -12,6 +12,7 @@ from novakit import world
 from novakit.store import UTC, Store, engine
 from novakit.store.faults import StoreAway
 from novakit.store.sqlite import connections
+from novakit.store.sqlite.wal import WriteAheadLog
 
 book = sa.MetaData()
 notes = sa.Table(
@@ -228,6 +229,34 @@ async def test_what_was_committed_is_told_of_whenever_whoever_wrote_it_was_cance
     await asyncio.wait([task])
     assert turns > 0 or task.cancelled()
     assert told == await names(either_store) == ([] if turns < 0 else ["a"])
+
+
+async def test_what_follows_a_commit_is_done_where_whoever_wrote_it_was_cancelled_before_it_is_on_the_disk(
+    store, monkeypatch
+):
+    """The disk is what is waited for the longest, so it is then that a client hangs up."""
+    told, flush = [], WriteAheadLog.flush
+
+    async def cut(log):
+        task.cancel()
+        await flush(log)
+
+    async def tell(name):
+        await asyncio.sleep(0)
+        told.append(name)
+
+    async def write():
+        async with store.write() as session:
+            session.followed_by(lambda: tell("b"))
+            session.followed_by(lambda: tell("c"))
+            session.after_commit(lambda: told.append("a"))
+            await session.execute(sa.insert(notes).values(name="a"))
+
+    monkeypatch.setattr(WriteAheadLog, "flush", cut)
+    task = asyncio.ensure_future(write())
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert told == ["a", "b", "c"] and await names(store) == ["a"]
 
 
 async def _until_closed(work):
