@@ -86,6 +86,12 @@ def test_a_secret_that_is_wrong_is_not_repeated(name: str, wrong: Callable[[str]
     assert "Value: (not repeated). it is not of type" in found and "hush" not in found, found
 
 
+def test_nothing_of_what_is_in_a_secret_is_repeated() -> None:
+    file = {"type": "object", "properties": {"contents": {"type": "integer"}}}
+    definition = {"type": "object", "properties": {"personality": {"type": "array", "items": file}}}
+    assert "hush" not in said(definition, {"personality": [{"contents": "hush"}]})
+
+
 def test_a_body_that_is_checked_is_left_as_it_was_sent() -> None:
     body = {"name": "a", "size": 1}
     Schema(SERVER).check(body)

@@ -58,12 +58,15 @@ def test_rotated_and_revoked_ones_open_nothing_and_nobody_is_enrolled_twice(tmp_
         known.enrol("agent:h1")
     second = known.rotate("agent:h1")
     assert known.admits("agent:h1", first.secret) is None and known.admits("agent:h1", second.secret)
+    assert not known.is_revoked("h1") and not known.is_revoked("h2")
     known.revoke("agent:h1")
+    assert known.is_revoked("h1")
     assert known.admits("agent:h1", second.secret) is None
     for end in (known.revoke, known.rotate):
         with pytest.raises(ConfigError, match="agent:h1 is not enrolled"):
             end("agent:h1")
     assert known.admits("agent:h1", known.enrol("agent:h1").secret)
+    assert not known.is_revoked("h1"), "it was enrolled again"
 
 
 def test_credentials_are_their_owners_alone(tmp_path: Path) -> None:

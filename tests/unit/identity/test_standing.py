@@ -55,14 +55,15 @@ async def test_a_system_token_has_the_roles_of_the_system_and_an_unscoped_one_no
     assert unscoped.project is None and unscoped.roles == []
 
 
-@pytest.mark.parametrize("lost", ["user", "domain", "project", "roles", "revoked", "ended"])
+@pytest.mark.parametrize("lost", ["user", "its domain", "project", "the project's domain", "roles", "revoked", "ended"])
 async def test_a_token_that_stands_on_nothing_any_more_is_refused(identity: Identity, lost: str) -> None:
     text = await token_of(identity)
     token = identity.ring.read(text)
     changes = {
         "user": sa.update(table.users).values(enabled=False),
-        "domain": sa.update(table.domains).values(enabled=False),
+        "its domain": sa.update(table.users).values(domain_id="elsewhere"),
         "project": sa.update(table.projects).values(enabled=False),
+        "the project's domain": sa.update(table.projects).values(domain_id="elsewhere"),
         "roles": sa.delete(table.assignments).where(table.assignments.c.target_id == token.project_id),
         "ended": sa.update(table.users).values(tokens_valid_from=world.now() + timedelta(hours=1)),
     }
@@ -70,6 +71,7 @@ async def test_a_token_that_stands_on_nothing_any_more_is_refused(identity: Iden
         await identity.revoke(text)
     else:
         async with identity.store.write() as session:
+            await session.execute(sa.insert(table.domains).values(id="elsewhere", name="elsewhere", enabled=False))
             await session.execute(changes[lost])
     with pytest.raises(Unauthorized):
         await identity.validate(text)
