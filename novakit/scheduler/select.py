@@ -211,8 +211,8 @@ class Scheduler:
                 tries, refused = await self._look_again(pending, tries, refused)
             began = world.monotonic()
             try:
-                # The conductor writes the host, flushed, before anything is done there; a claim that is lost with the
-                # power is made anew by the same operation.
+                # The conductor waits until the host is on the disk, and with it this claim, before anything is done
+                # there; a claim that is lost with the power is made anew by the same operation.
                 async with self.store.write(flushed=False) as session:
                     # Two schedulers that were asked about one server must not both claim: whoever comes second finds
                     # the claim in `_held`. Before any row is locked, so that nobody waits in a circle.
