@@ -172,7 +172,7 @@ def _notes(state: Path) -> Iterable[Finding]:
                 f"{disk}, and start the host's agent again: it goes on with all other notes, and the conductor has it"
                 " write those of its servers again",
             )
-    for path in sorted(state.glob(f"agents/*/guests/{JOURNAL}{journal.ASIDE}")):
+    for path in sorted(state.glob(f"agents/*/guests/*{journal.ASIDE}")):
         yield _warn(check, f"{path} was damaged, and is kept aside", f"{disk}, then remove the file")
 
 

@@ -186,3 +186,12 @@ async def test_damaged_notes_of_guests_are_named_and_made_whole_again(tmp_path: 
             Path(f"{file}.damaged").unlink()
             _, rows = await asyncio.to_thread(doctor, service.state)
             assert "notes of guests" not in rows
+            service.stop()
+            networks = file.parent / "networks.json"
+            networks.write_bytes(b"?")
+            service.start()
+            async with asyncio.timeout(WITHIN):
+                while not Path(f"{networks}.damaged").exists():
+                    await asyncio.sleep(0.1)
+            _, rows = await asyncio.to_thread(doctor, service.state)
+            assert rows["notes of guests"]["found"] == f"{networks}.damaged was damaged, and is kept aside"
