@@ -123,7 +123,7 @@ async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest
     """Make and adopt the NICs of servers, and bind them to hosts; a server that has some already keeps them."""
     around = await around_of(session, asks)
     fresh = [ask for ask in asks if ask.requested and ask.server_id not in around.settled]
-    check_quota(around, fresh)
+    check(around, fresh)
     drafts = (
         await make(session, touched, [(ask, place, nic) for ask in fresh for place, nic in enumerate(ask.requested)])
         if fresh
@@ -156,11 +156,17 @@ async def around_of(session: Session, asks: Sequence[NicRequest]) -> NicSurround
     )
 
 
-def check_quota(around: NicSurroundings, asks: Sequence[NicRequest]) -> None:
-    """Make sure that the projects may have the new ports that are asked for. Raises Forbidden."""
+def check(around: NicSurroundings, asks: Sequence[NicRequest]) -> None:
+    """Make sure that the projects may have the new ports, and that their groups are there still.
+
+    Raises Forbidden, and BadRequest for a group that was deleted since it was asked for.
+    """
     new: dict[str, int] = defaultdict(int)
     for ask in asks:
-        new[ask.project_id] += sum(nic.port_id is None for nic in ask.requested)
+        made = [nic for nic in ask.requested if nic.port_id is None]
+        new[ask.project_id] += len(made)
+        if gone := [group for nic in made for group in nic.groups if group not in around.groups]:
+            raise errors.BadRequest(f"Security group {gone[0]} not found.", kind="SecurityGroupNotFound")
     for project_id, count in new.items():
         limit = limit_of("port", around.limits.get(project_id))
         if count and quota.exceeds(limit, around.ports.get(project_id, 0), count):

@@ -117,3 +117,15 @@ async def test_a_group_of_another_project_is_not_found_by_name_nor_by_id(bench: 
     assert await bench.networks.check_request(bench.member, "none", ()) == []
     with pytest.raises(errors.BadRequest, match="not found"):
         await bench.networks.check_request(bench.member, "none", ["theirs"])
+
+
+async def test_a_security_group_that_was_deleted_since_it_was_asked_for_is_named(bench: Any) -> None:
+    net = await bench.network()
+    (group,) = await bench.networks.security_groups.create(bench.member, [NewSecurityGroup(name="web")])
+    nics = await bench.networks.check_request(bench.member, [{"uuid": net.id}], ["web"])
+    await bench.networks.security_groups.delete(bench.member, group.group.id)
+    asked = {"server_id": str(uuid.uuid4()), "project_id": bench.member.project_id, "hostname": "web"}
+    with pytest.raises(errors.BadRequest, match=f"Security group {group.group.id} not found"):
+        await bench.networks.allocate(**asked, requested=nics, host="alpha")
+    with pytest.raises(errors.BadRequest, match="not found"):
+        await bench.networks.attach(**asked, port_id=str(uuid.uuid4()), requested=nics[0], host="alpha")
