@@ -10,6 +10,7 @@ import structlog
 
 from novakit import clouds, world
 from novakit.bus import Bus, Targets
+from novakit.bus.enrolments import Enrolments
 from novakit.bus.tickets import Tickets
 from novakit.calls.host import HostCalls
 from novakit.compute.flavors.flavors import Flavors
@@ -242,7 +243,7 @@ class Control:
     def tickets(self) -> Tickets:
         """Make what lets hosts read images; every process on the same database reads the tickets of all of them."""
         assert self.deployment is not None, "only a scheduler has none"
-        return Tickets(self.deployment.secret)
+        return Tickets(self.deployment.secret, Enrolments(self.config.state).stamp)
 
     def _disks(self) -> dict[str, Disk]:
         """Name the file systems that this process fills."""

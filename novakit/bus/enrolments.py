@@ -147,6 +147,11 @@ class Enrolments:
         path.unlink(missing_ok=True)
         durable.sync_directory(path.parent)
 
+    def stamp(self, host: str) -> str:
+        """Return what stands for the credential that a host has now; nothing for a host that is not enrolled."""
+        found = self._find(f"agent:{host}")
+        return found.digest if found is not None else ""
+
     def is_revoked(self, host: str) -> bool:
         """Return whether a host's credential was revoked and it was not enrolled again."""
         path = self._path(f"agent:{host}")

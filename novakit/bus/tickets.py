@@ -1,10 +1,12 @@
 """Tickets: what lets one compute host read or fill one image, for a short time, and nothing else.
 
 The idea: whoever builds a guest signs which host may do what with which image until when. The host adds a proof that it
-is that host, made with a key that it got over the bus under its own name.
+is that host, made with a key that it got over the bus under its own name. The key is of its credential, so what a host
+was handed before its credential was replaced or revoked opens nothing afterwards, while a build that is under way goes
+on: the host asks for its key each time.
 The invariant: a ticket alone opens nothing for another host, no service knows it but the route that it is for, and what
 went over the wire once opens nothing again: each proof is for one request.
-The cost: two digests and an empty file for each image that a host fetches.
+The cost: two digests, two small files read and an empty one made for each image that a host fetches.
 """
 
 import base64
@@ -13,6 +15,7 @@ import hmac
 import json
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -43,11 +46,17 @@ class Ticket:
     """What tells this showing of the ticket from others."""
 
 
+def _unenrolled(host: str) -> str:
+    return ""
+
+
 @attrs.frozen
 class Tickets:
     """Makes tickets and reads them again, with what only the control plane knows."""
 
     _secret: bytes = attrs.field(repr=False)
+    _stamp: Callable[[str], str] = _unenrolled
+    """Returns what stands for the credential that a host has now, as `Enrolments.stamp` does."""
 
     def issue(self, host: str, image: str, action: str, *, lifetime: float = LIFETIME) -> str:
         """Return a ticket for one host and one image."""
@@ -56,8 +65,11 @@ class Tickets:
         return f"{payload}.{self._signed(b'ticket', payload)}"
 
     def host_key(self, host: str) -> str:
-        """Return the key with which a host proves that it is the one a ticket names; it goes to that host alone."""
-        return self._signed(b"host", host)
+        """Return the key with which a host proves that it is the one a ticket names; it goes to that host alone.
+
+        It is another one once the host has another credential.
+        """
+        return self._signed(b"host", f"{host}\0{self._stamp(host)}")
 
     def read(self, text: str) -> Ticket:
         """Return what a ticket with its proof says. Raises Unauthorized for a forged, foreign or expired one.
@@ -73,7 +85,7 @@ class Tickets:
             host=said["host"], image=said["image"], action=said["do"], until=said["until"], once=".".join(parts)
         )
         if not hmac.compare_digest(parts[3], _proof(self.host_key(ticket.host), ".".join(parts[:3]))):
-            raise Unauthorized("The ticket was issued to another host.")
+            raise Unauthorized("The ticket was issued to another host, or shown with the key of a former credential.")
         if world.now().timestamp() > ticket.until:
             raise Unauthorized("The ticket has expired; ask for a new one.")
         return ticket

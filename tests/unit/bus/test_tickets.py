@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from novakit import world
+from novakit.bus.enrolments import Enrolments
 from novakit.bus.tickets import DOWNLOAD, MOST_SHOWN, UPLOAD, Tickets, UsedTickets, with_proof
 from novakit.errors import Unauthorized
 
@@ -31,6 +32,23 @@ def test_a_ticket_alone_or_shown_by_another_host_opens_nothing() -> None:
         with pytest.raises(Unauthorized):
             tickets.read(text)
     assert tickets.host_key("a") != tickets.host_key("b") != Tickets(b"t" * 32).host_key("b")
+
+
+def test_with_the_key_of_a_former_credential_nothing_is_opened(tmp_path: Path) -> None:
+    known = Enrolments(tmp_path)
+    tickets = Tickets(SECRET, known.stamp)
+    ticket, keys = tickets.issue("a", "image", DOWNLOAD), [tickets.host_key("a")]
+    for change in (known.enrol, known.rotate, known.revoke, known.enrol):
+        change("agent:a")
+        keys.append(tickets.host_key("a"))
+        for former in {*keys[:-1]} - {keys[-1]}:
+            with pytest.raises(Unauthorized, match="the key of a former credential"):
+                tickets.read(with_proof(former, ticket))
+        assert tickets.read(with_proof(keys[-1], ticket)).host == "a", "whoever is the host now may use it"
+    assert len({*keys}) == 4 and keys[3] == keys[0], "of each credential, and of none"
+    other = tickets.host_key("b")
+    known.enrol("agent:b")
+    assert keys[-1] == tickets.host_key("a") and other != tickets.host_key("b")
 
 
 def test_what_was_altered_or_made_by_somebody_else_opens_nothing() -> None:
