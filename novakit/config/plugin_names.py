@@ -5,6 +5,7 @@ That is read without importing the plugin, as a process that runs none of it rea
 
 import functools
 import importlib.util
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 FILE = "nova_conf.toml"
 GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")
 """Of plugins, by the first part of the sections with their options."""
+PACKAGE = re.compile(r"\w+")
+"""The package that the text of an entry point begins with."""
 EVERY = "*"
 """In the place of a name: all of the section that no other line names."""
 TAKES: Mapping[str, Convert] = {
@@ -137,9 +140,13 @@ def _files() -> Iterator[tuple[str, Path]]:
     every = entry_points()
     for group in GROUPS:
         for entry_point in every.select(group=f"novakit.{group}"):
+            # Not `.module`: of what names none, Python's own class and that of importlib_metadata, which takes its
+            # place where it is installed, raise different errors.
+            if not (named := PACKAGE.match(entry_point.value)):
+                continue  # `novakit plugin list` says so
             try:
-                package = importlib.util.find_spec(entry_point.module.partition(".")[0])
-            except (AttributeError, ImportError, ValueError):  # it names no module, which `novakit plugin list` says
+                package = importlib.util.find_spec(named[0])
+            except (ImportError, ValueError):
                 continue
             for folder in (package and package.submodule_search_locations) or ():
                 if (file := Path(folder) / FILE).is_file():
