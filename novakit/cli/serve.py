@@ -208,6 +208,11 @@ def _is_address(kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address],
     return True
 
 
+def _where(chosen: config.Config) -> str:
+    """Say where the APIs answer; a process that has none says what it is."""
+    return f"at {chosen.url}" if "api" in chosen.roles else f"as {' and '.join(chosen.roles)}"
+
+
 async def _serve(chosen: config.Config, log_file: Path | None) -> int:
     from novakit import app
 
@@ -227,15 +232,15 @@ async def _serve(chosen: config.Config, log_file: Path | None) -> int:
         waits = Waits(lambda sentence: _say(f"novakit is {sentence}"))
         async with app.running(chosen, boundary=_crash_point(), waits=waits) as process:
             starting = None
-            # What the start made stays: a full collection that looks at it stops everybody for tens of milliseconds.
             # Each class of attrs leaves the text of its methods there, for tracebacks: two megabytes of 600.
             linecache.clearcache()
+            # What the start made stays: a full collection that looks at it stops everybody for tens of milliseconds.
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECTED)
             with suppress(OSError):  # what is told next finds out, too
                 _show(process, log_file)
-            _say(f"novakit ready in {world.monotonic() - started:.1f} s at {chosen.url}")
+            _say(f"novakit ready in {world.monotonic() - started:.1f} s {_where(chosen)}")
             await stop.wait()
             structlog.get_logger(__name__).info("stopping")
             _say("novakit stops: finishing what is under way")

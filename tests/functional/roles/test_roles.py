@@ -3,6 +3,7 @@
 import asyncio
 import importlib.metadata
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,9 @@ async def test_the_service_knows_the_plugins_of_agents_and_schedulers_in_other_p
     for role in reversed(ROLES):
         roles.spawn(role, *(["--simulate", "3"] if role == "agent" else []))
     roles.ready(*ROLES)
+    for role in ROLES:
+        said = re.search(r"^novakit ready in [\d.]+ s (.*)$", (roles.state / f"{role}.out").read_text(), re.MULTILINE)
+        assert said and said[1] == (f"at {roles.url}" if role == "api" else f"as {role}"), "who has no API names none"
 
     def told(*words: str) -> Any:
         command = [sys.executable, "-m", "novakit", *words, "--state", str(roles.state), "--format", "json"]
