@@ -224,6 +224,11 @@ class Scheduler:
                     claimed = await self._claim(session, wanted, counted, known)
                     written: dict[int, object] = {}
                     rows = [one.decision.row(written) for one in claimed]
+                    # Who has a claim was given room a second time: whoever was refused for that is decided again.
+                    again = [
+                        one for one, _ in refused if one not in held and any(each.waiting in held for each in tries)
+                    ]
+                    refused = [(one, decision) for one, decision in refused if one not in again]
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
             except BaseException:
@@ -231,7 +236,7 @@ class Scheduler:
                 self.chooser.take_back(tries)
                 raise
             self.counts.claimed.note(world.monotonic() - began)
-            pending = await self._settle(tries, claimed, refused, held)
+            pending = [*await self._settle(tries, claimed, refused, held), *again]
             await self._prune(len(rows))
 
     async def _look_again(

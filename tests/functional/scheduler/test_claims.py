@@ -72,6 +72,21 @@ async def test_a_new_server_is_placed_in_nine_statements_beside_locks_and_one_th
     assert sum((await cloud.usage()).values()) == 2048
 
 
+@pytest.mark.parametrize("claimed", [1, 2, 4])
+async def test_nobody_is_refused_for_the_room_that_one_with_a_claim_was_given_a_second_time(
+    cloud: Any, make: Any, claimed: int
+) -> None:
+    # As after a crash between a claim and the note of it: all are asked about again, by a scheduler that was not there.
+    await cloud.add_hosts(1, memory_mb=4096)
+    asks = [make() for _ in range(6)]
+    await cloud.scheduler().select(asks[:claimed])
+    results = await cloud.scheduler().select(asks)
+    assert len(placed(results)) == 4 and set((await cloud.usage()).values()) == {4096}
+    assert {one.server_id for one in placed(results)} >= {one.server_id for one in asks[:claimed]}
+    async with cloud.store.read() as session:
+        assert await cloud.placement.drift(session) == []
+
+
 async def test_several_schedulers_asked_for_the_same_servers_at_once_give_each_one_host(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(10, memory_mb=8192)
     schedulers = [cloud.scheduler(name=f"s{number}") for number in range(4)]
