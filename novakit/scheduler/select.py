@@ -224,11 +224,11 @@ class Scheduler:
                     claimed = await self._claim(session, wanted, counted, known)
                     written: dict[int, object] = {}
                     rows = [one.decision.row(written) for one in claimed]
-                    # Who has a claim was given room a second time: whoever was refused for that is decided again.
-                    again = [
-                        one for one, _ in refused if one not in held and any(each.waiting in held for each in tries)
-                    ]
-                    refused = [(one, decision) for one, decision in refused if one not in again]
+                    # Who has a claim was given room a second time: whoever was refused beside that is decided again.
+                    again = []
+                    if held and any(one.waiting in held for one in tries):
+                        again = [one for one, _ in refused if one not in held]
+                        refused = []
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
             except BaseException:
