@@ -51,7 +51,7 @@ SHARE = 2
 
 MOST = 50_000
 """Ports of all hosts together that are remembered to be on them."""
-LONGEST = 255
+LONGEST_NAME = 255
 """Characters of a name that a host has given, a port's device and a mark, above which its answer is not remembered."""
 
 
@@ -231,8 +231,8 @@ class Wiring:
 
 def _is_short(wired: Wired) -> bool:
     """Return whether what is new in an answer may be remembered for its length."""
-    named = all(max(len(port), len(vif.device)) <= LONGEST for port, vif in wired.vifs.items())
-    return named and len(wired.mark) <= LONGEST
+    named = all(max(len(port), len(vif.device)) <= LONGEST_NAME for port, vif in wired.vifs.items())
+    return named and len(wired.mark) <= LONGEST_NAME
 
 
 def _serves(topology: Topology) -> bool:

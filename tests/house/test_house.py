@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -63,6 +64,27 @@ def test_the_check_for_bare_seams_sees_each_of_them(tmp_path: Path) -> None:
         "random.choice",
         "asyncio.create_task",
     }
+
+
+def _assigned_twice(text: str) -> list[str]:
+    """List the names that a module gives a value more than once at its top, where the second changes what the first
+    users of the name mean."""
+    names: list[str] = []
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if _has_value(node) else []
+        names += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _has_value(node: ast.stmt) -> TypeGuard[ast.AnnAssign]:
+    return isinstance(node, ast.AnnAssign) and node.value is not None
+
+
+def test_no_module_gives_a_name_two_values() -> None:
+    assert _assigned_twice("A = 5.0\nB: int = 1\nA, C = 255, 2\nB: int = 3") == ["A", "B"], "both are seen"
+    places = [*CORE.rglob("*.py"), *(path for folder in EVERY for path in package(folder).rglob("*.py"))]
+    twice = {str(path.relative_to(ROOT)): found for path in places if (found := _assigned_twice(path.read_text()))}
+    assert twice == {}
 
 
 def test_changelog_fragments_are_rightly_named() -> None:

@@ -183,6 +183,18 @@ async def test_an_agent_that_refuses_is_heard(wiring: Wiring, agents: Agents) ->
         await wiring.ensure("h")
 
 
+async def test_a_host_whose_push_took_very_long_rests_five_seconds_at_most(
+    wiring: Wiring, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CALM", 1e6)
+    wiring.poke(["h"])
+    await until(lambda: agents.taken)
+    ended = asyncio.get_running_loop().time()
+    await until(lambda: not wiring._pushing)
+    wiring.poke(["h"])
+    assert ended + module.REST < wiring._waiting["h"].due <= ended + 6
+
+
 async def test_a_host_that_nobody_waits_for_rests_the_longer_the_longer_its_push_took(
     wiring: Wiring, networks: Revisions, agents: Agents
 ) -> None:
