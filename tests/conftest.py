@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,7 +19,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # A plugin's or library's tests run without the core and its logs, too.
 if importlib.util.find_spec("structlog"):
+    import logging
+
     import structlog
+
+    _configure = structlog.configure
+
+    def _uncached(**given: Any) -> None:
+        _configure(**{**given, "cache_logger_on_first_use": False})
+
+    # The service lets a logger keep the configuration of its first line. In a process of many tests that would be the
+    # one of whichever test came first, and the lines of a later one would go to the first one's file or to nowhere.
+    structlog.configure = _uncached  # type: ignore[assignment]
 
     # The default shows the locals of every frame: seconds, or a minute, for each error that a test provokes.
     structlog.configure(
@@ -28,6 +41,18 @@ if importlib.util.find_spec("structlog"):
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+
+    @pytest.fixture(autouse=True)
+    def _logs_as_they_were() -> Iterator[None]:
+        """Undo what a test that runs the service's set-up of logs, or a command, has changed for all."""
+        before, root = structlog.get_config(), logging.getLogger()
+        level, handlers = root.level, list(root.handlers)
+        yield
+        structlog.configure(**before)
+        for handler in set(root.handlers) - set(handlers):
+            if type(handler) is logging.StreamHandler:  # pytest has others while it tears down than while it sets up
+                root.removeHandler(handler)
+        root.setLevel(level)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

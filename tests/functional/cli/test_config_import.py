@@ -1,21 +1,13 @@
 """What nova.conf asks of plugins is translated and checked by those that are installed."""
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from novakit import config
 from novakit.cli import main
 from novakit.config import nova
-
-
-@pytest.fixture(autouse=True)
-def plain_logging() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def imported(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> tuple[nova.Document, str, str]:

@@ -1,23 +1,14 @@
 """What nova.conf says is translated, understood or refused in a sentence, option by option."""
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from novakit import config
 from novakit.cli import main
 from novakit.config import meanings, nova, nova_conf
 from novakit.errors import ConfigError
-
-
-@pytest.fixture(autouse=True)
-def plain_logging() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-
 
 SAMPLE = Path(__file__).parents[2] / "data" / "nova.conf"
 GUIDES = """

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-import structlog
 
 from novakit.cli import COMMANDS, main
 
@@ -23,10 +22,8 @@ RUNS_ON = "serve"
 
 
 @pytest.fixture(autouse=True)
-def as_typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def as_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("a new password\n"))
-    yield
-    structlog.reset_defaults()
 
 
 @attrs.frozen

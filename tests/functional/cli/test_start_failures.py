@@ -7,23 +7,16 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import pytest
-import structlog
 
 from novakit.cli import main
 from tests.support.service import free_port
 
 Prepare = Callable[[Path], object]
-
-
-@pytest.fixture(autouse=True)
-def plain_logging() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 @attrs.frozen

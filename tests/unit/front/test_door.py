@@ -10,7 +10,6 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
-import structlog
 from aiohttp import web
 
 from novakit import logs, world
@@ -326,13 +325,10 @@ async def test_what_could_not_be_read_is_refused_as_json_and_not_quoted(request_
 
 async def test_what_could_not_be_read_is_a_warning_that_is_folded(tmp_path: Path) -> None:
     logs.configure(tmp_path / "log", LogOptions(repeats=3))
-    try:
-        async with serving(LONG) as place:
-            for _ in range(6):
-                reader, _ = await place.connect(b"GET / HTTP/1.1\r\n" + CANARY + b"\r\n\r\n")
-                await ended(reader)
-    finally:
-        structlog.reset_defaults()
+    async with serving(LONG) as place:
+        for _ in range(6):
+            reader, _ = await place.connect(b"GET / HTTP/1.1\r\n" + CANARY + b"\r\n\r\n")
+            await ended(reader)
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [(one["level"], one["event"]) for one in lines] == [("warning", "a request could not be read")] * 3
     assert lines[0]["client"] == "127.0.0.1" and lines[0]["why"] == "BadHttpMessage"
