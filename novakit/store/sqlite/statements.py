@@ -6,7 +6,8 @@ of a module and not built anew.
 The invariant: SQLAlchemy says what a statement means: text, defaults, types and names of columns are its compiler's.
 What might differ goes to SQLAlchemy itself: a statement in text, one that is seen for the first time, an INSERT that
 returns rows, rows returned for many.
-The cost: 15 µs for a small statement, and 0.3 ms once for each shape of it: which values are given, how long its lists.
+The cost: 15 µs for a small statement, once 0.3 ms for which values are given, and a tenth of that for each other length
+of its lists.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -83,12 +84,35 @@ class Prepared:
         return found
 
 
+@attrs.frozen
+class _Form:
+    """A statement as it was compiled for values of some names, whatever the length of its lists."""
+
+    compiled: SQLCompiler
+    writers: Mapping[str, Converter | None]
+    """How the value of each parameter is written."""
+    fixed: Mapping[str, Any]
+    """Values that stand in the statement itself."""
+    defaults: Mapping[str, Converter]
+    """What is worked out for columns that are left out."""
+    columns: SimpleResultMetaData
+
+    def shaped(self, line: Line, counts: Mapping[str, int]) -> Prepared:
+        """Return what it is for SQLite with lists of these lengths."""
+        own = {name: len(self.fixed[name] or ()) for name in _lists(self.compiled) if name not in counts}
+        lists = {**counts, **own}
+        text, slots = _slots(self.compiled, line, lists, self.writers)
+        return Prepared(text, slots, self.fixed, lists, self.defaults, self.columns)
+
+
 @attrs.define
 class _Known:
     """A statement that was seen, and what each shape of it is for SQLite; None where SQLAlchemy is to run it."""
 
     lists: Sequence[str] | None = None
     """The parameters that take lists; None while it was seen but once."""
+    forms: dict[tuple[object, ...], _Form | None] = attrs.field(factory=dict)
+    """By the names of the values that are given: compiling takes ten times as long as writing another list out."""
     shapes: dict[tuple[object, ...], Prepared | None] = attrs.field(factory=dict)
 
 
@@ -114,11 +138,17 @@ class Statements:
             # With its columns: SQLAlchemy warns of an INSERT that gives no key, on standard error.
             known.lists = _lists(_compiled(statement, self.dialect, column_keys=list(line) or None))
         counts = {name: _padded(len(line[name])) for name in known.lists if name in line}  # type: ignore[arg-type]
-        shape = (several, *line, *counts.values())
+        names = (several, *line)
+        shape = (*names, *counts.values())
         if shape not in known.shapes:
             if len(known.shapes) >= SHAPES:
                 known.shapes.clear()
-            known.shapes[shape] = _prepare(statement, line, counts, self.dialect, several=several)
+                known.forms.clear()
+            form = known.forms.get(names) or _form(statement, line, self.dialect, several=several)
+            if counts:
+                # One without lists has no other shape, and what the compiler knows of it takes 10 KiB.
+                known.forms[names] = form
+            known.shapes[shape] = None if form is None else form.shaped(line, counts)
         return known.shapes[shape]
 
     async def run(
@@ -158,9 +188,7 @@ def _lists(compiled: SQLCompiler) -> list[str]:
     return [compiled.bind_names[bind] for bind in compiled.post_compile_params]
 
 
-def _prepare(
-    statement: sa.Executable, line: Line, counts: Mapping[str, int], dialect: sa.Dialect, *, several: bool
-) -> Prepared | None:
+def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several: bool) -> _Form | None:
     """Compile a statement. Returns None where SQLAlchemy does more with it than is done here."""
     changes = isinstance(statement, Dml)
     returns = isinstance(statement, Dml) and len(statement.exported_columns) > 0
@@ -180,14 +208,10 @@ def _prepare(
         or (several and compiled.post_compile_params)
     ):
         return None
-    fixed = {name: bind.value for name, bind in given.items() if not bind.required}
-    counts = {name: counts[name] if name in counts else len(fixed[name] or ()) for name in _lists(compiled)}
-    text, slots = _slots(compiled, line, counts, given, dialect)
-    return Prepared(
-        text=text,
-        slots=slots,
-        fixed=fixed,
-        lists=counts,
+    return _Form(
+        compiled,
+        writers={name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in given.items()},
+        fixed={name: bind.value for name, bind in given.items() if not bind.required},
         defaults=defaults,
         columns=SimpleResultMetaData(
             [entry.keyname for entry in compiled._result_columns],
@@ -199,14 +223,9 @@ def _prepare(
 
 
 def _slots(
-    compiled: SQLCompiler,
-    line: Line,
-    counts: Mapping[str, int],
-    given: Mapping[str, sa.BindParameter[object]],
-    dialect: sa.Dialect,
+    compiled: SQLCompiler, line: Line, counts: Mapping[str, int], writers: Mapping[str, Converter | None]
 ) -> tuple[str, list[_Slot]]:
     """Return the text and which value stands where in it."""
-    writers = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in given.items()}
     if not compiled.post_compile_params:
         return compiled.string, [_Slot(name, None, writers[name]) for name in compiled.positiontup or ()]
     lists = {name: [None] * count for name, count in counts.items()}

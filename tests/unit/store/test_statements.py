@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from novakit.store import UTC as MOMENT
 from novakit.store import Store
+from novakit.store.sqlite import statements
 from novakit.store.sqlite.statements import PADDED, SHAPES
 
 book = sa.MetaData()
@@ -201,12 +202,16 @@ async def test_a_value_that_is_missing_is_said_to_be(three):
                 await session.all(AT_LEAST, {"done": True})
 
 
-async def test_shapes_are_few(three):
+async def test_shapes_are_few_and_compiled_once(three, monkeypatch):
+    compiled = []
+    real = statements._compiled
+    monkeypatch.setattr(statements, "_compiled", lambda *given, **how: compiled.append(given[0]) or real(*given, **how))
     async with three.read() as session:
         for count in range(700):
             await session.rows(OF_NAMES, {"names": [str(number) for number in range(count)]})
         shapes = session._statements._known[OF_NAMES].shapes
     assert len(shapes) <= 12 < SHAPES
+    assert compiled == [OF_NAMES] * 2, "once to find its lists, and once for whatever length they have"
 
 
 async def test_a_slow_statement_leaves_the_loop(store, monkeypatch):
