@@ -294,6 +294,8 @@ def _matching(wanted: ImageQuery) -> list[sa.ColumnElement[bool]]:
     conditions += [images.c.properties[name].as_string() == value for name, value in wanted.properties.items()]
     # Taking a tag out changes the text just where it is there: exact in letter case on every database, unlike LIKE.
     conditions += [sa.func.replace(images.c.tags, joined([tag]), "") != images.c.tags for tag in wanted.tags]
+    # No image has a tag that is empty or has the separator, but between two tags such a text is found.
+    conditions += [sa.false() for tag in wanted.tags if split(joined([tag])) != [tag]]
     return conditions
 
 

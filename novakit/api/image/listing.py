@@ -22,10 +22,14 @@ DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
 """As Glance (api_limit_max)."""
 _COLUMNS = ("name", "status", "container_format", "disk_format", "owner", "checksum", "os_hash_value")
-_NUMBERS = ("min_ram", "min_disk")
+_SIZES = ("size", "virtual_size")
+"""Numbers of any length that a query takes."""
+_NUMBERS = ("min_ram", "min_disk", *_SIZES)
 _FLAGS = {"protected": False, "os_hidden": False}
 _ELSEWHERE = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status", "id", "tag"})
 _ELSEWHERE |= {"size_min", "size_max", "os_hash_algo", "created_at", "updated_at"}
+_SEVERAL = frozenset({"tag", "created_at", "updated_at", "sort_key", "sort_dir"})
+"""What may be said more than once."""
 
 
 async def wanted(call: Call[Images]) -> Wanted:
@@ -33,6 +37,8 @@ async def wanted(call: Call[Images]) -> Wanted:
     query = call.request.query
     if "changes-since" in query:
         raise errors.BadRequest("Version 2 has no filter changes-since; ask for updated_at=gte:TIME.")
+    if twice := next((name for name in query if name not in _SEVERAL and len(query.getall(name)) > 1), None):
+        raise errors.BadRequest(f"{twice[:80]!r} was said more than once; say in:A,B where either will do.")
     context = call.context
     marker = None
     if "marker" in query:
@@ -73,9 +79,14 @@ def _link(query: Sequence[tuple[str, str]]) -> str:
 
 
 def _values(said: str) -> list[str]:
-    """Read a value, or with `in:` several that are separated by commas and may be in quotes."""
+    """Read a value, or with `in:` several that are separated by commas and may be in quotes.
+
+    Raises BadRequest for a quote without an end.
+    """
     if not said.startswith("in:"):
         return [said]
+    if said.count('"') % 2:
+        raise errors.BadRequest(f"In {said[:80]!r} a quote has no end.")
     parts = re.findall(r'"([^"]*)"|([^,"]+)', said[3:])
     return [quoted or plain for quoted, plain in parts]
 
@@ -92,7 +103,7 @@ def _equal(query: Mapping[str, str]) -> dict[str, Sequence[object]]:
     if "owner" in query:
         equal["owner"] = [ids.kept(one) for one in _values(query["owner"])]
     asked = {name: number(query, name, 0) for name in _NUMBERS if name in query}
-    equal |= {name: [amount] if amount <= LARGEST_COLUMN else [] for name, amount in asked.items()}
+    equal |= {name: [amount] if amount <= LARGEST_COLUMN or name in _SIZES else [] for name, amount in asked.items()}
     for name in _FLAGS:
         if name in query:
             equal[name] = [strict_boolean(query[name], name)]
@@ -128,8 +139,12 @@ def _properties(query: Mapping[str, str]) -> dict[str, str]:
 def _order(call: Call[Images]) -> list[tuple[str, bool]]:
     query = call.request.query
     if "sort" in query:
+        if {"sort_key", "sort_dir"} & set(query):
+            raise errors.BadRequest("sort and sort_key with sort_dir are two ways to say the same; choose one.")
         pairs = [part.partition(":") for part in query["sort"].split(",")]
         keys, ways = [key.strip() for key, _, _ in pairs], [way.strip() or "desc" for _, _, way in pairs]
     else:
         keys, ways = query.getall("sort_key", ["created_at"]), query.getall("sort_dir", ["desc"])
+    if len(ways) > len(keys):
+        raise errors.BadRequest("The number of sort dirs does not match the number of sort keys.")
     return order(keys, ways, SORTABLE, ways[-1])

@@ -55,3 +55,42 @@ async def test_images_are_filtered_by_the_algorithm_of_their_hash(cloud: Any) ->
     assert await _names(cloud, "os_hash_algo=sha512") == ["full"]
     assert await _names(cloud, "os_hash_algo=in:md5,sha512") == ["full"]
     assert await _names(cloud, "os_hash_algo=md5") == []
+
+
+async def test_images_are_filtered_by_their_exact_sizes(cloud: Any) -> None:
+    await cloud.image(name="empty")
+    full = await cloud.image(name="full")
+    assert (await cloud.upload(full["id"], b"bytes"))[0] == 204
+    assert await _names(cloud, "size=5") == ["full"]
+    assert await _names(cloud, "size=6") == await _names(cloud, f"size={10**17}") == []
+    _, shown = await cloud.ask("GET", f"/v2/images/{full['id']}")
+    assert await _names(cloud, f"virtual_size={shown['virtual_size']}") == ["full"]
+    assert (await cloud.ask("GET", "/v2/images?size=five"))[0] == 400
+
+
+@pytest.mark.parametrize("said", ["", "%1F", "a%1F%1Fb", "b%1F"])
+async def test_a_tag_that_no_image_can_have_finds_none(cloud: Any, said: str) -> None:
+    await cloud.image(tags=["a", "b"])
+    assert await _names(cloud, f"tag={said}") == []
+    assert await _names(cloud, f"tag=a&tag={said}") == []
+    assert await _names(cloud, "tag=a&tag=b") == ["one"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "name=one&name=two",
+        "status=queued&status=active",
+        "protected=true&protected=false",
+        "size_min=0&size_min=1",
+        "color=red&color=blue",
+        "limit=1&limit=2",
+        'name=in:"one',
+        "sort=name:asc&sort_key=id",
+        "sort=name&sort_dir=asc",
+        "sort_key=name&sort_dir=asc&sort_dir=desc",
+    ],
+)
+async def test_what_a_list_would_obey_in_part_is_refused(cloud: Any, query: str) -> None:
+    await cloud.image(name="one")
+    assert (await cloud.ask("GET", f"/v2/images?{query}"))[0] == 400
