@@ -8,7 +8,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api import ids
-from novakit.api.identity import checks, filters, resources
+from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
 from novakit.front.addresses import bucket
@@ -303,11 +303,7 @@ async def revoke(call: Call[Identity]) -> web.Response:
 
 async def projects(call: Call[Identity]) -> web.Response:
     """List the projects that the caller can log in to."""
-    noun = resources.PROJECT
-    asked = filters.read(call.request.query, noun.filters, (*noun.shown, *noun.fixed))
-    rows = await call.service.directory.projects_of(call.context.user_id)
-    page, more = asked.page([noun.document(call, row) for row in rows])
-    return reply(resources.collection(call, noun.plural, page, more=more))
+    return await resources.projects_of(call, call.context.user_id)
 
 
 async def domains(call: Call[Identity]) -> web.Response:

@@ -8,7 +8,7 @@ from multidict import MultiMapping
 from novakit import errors
 from novakit.api import ids
 from novakit.api.documents import Document
-from novakit.api.queries import number, strict_boolean
+from novakit.api.queries import moment, number, strict_boolean
 
 INEXACT: Mapping[str, Callable[[str, str], bool]] = {
     "contains": lambda have, asked: asked in have,
@@ -26,6 +26,9 @@ TAGS: Mapping[str, Callable[[set[str], set[str]], bool]] = {
     "not-tags-any": lambda asked, have: not asked & have,
 }
 PAGING = ("limit", "marker")
+FLAGS = ("enabled", "is_domain")
+EXPIRY = "password_expires_at"
+BEFORE_AND_AFTER = ("lt", "lte", "gt", "gte", "eq", "neq")
 
 
 @attrs.frozen(kw_only=True)
@@ -64,14 +67,16 @@ def read(query: MultiMapping[str], exact: Sequence[str], shown: Sequence[str]) -
         attribute, _, manner = name.partition("__")
         if name in TAGS and "tags" in shown:
             tests.append(_tagged(TAGS[name], value))
-        elif name in ("enabled", "is_domain") and name in shown:
+        elif name in FLAGS and name in shown:
             tests.append(_flag(name, value))
+        elif name == EXPIRY and name in exact:
+            tests.append(_expiring(value))
         elif name in exact:
             tests.append(_equal(name, equal_to(name, value)))
-        elif manner in INEXACT and attribute in shown:
+        elif manner in INEXACT and attribute in shown and attribute not in (*FLAGS, EXPIRY):
             tests.append(_inexact(INEXACT[manner], attribute, value))
         else:
-            flags = {"enabled", "is_domain"} & set(shown)
+            flags = set(FLAGS) & set(shown)
             known = sorted({*exact, *PAGING, *flags, *(TAGS if "tags" in shown else ())})
             raise errors.BadRequest(f"This list cannot be filtered by {name[:80]!r}; it can by {', '.join(known)}.")
     return Filters(
@@ -93,6 +98,16 @@ def _flag(name: str, value: str) -> Callable[[Document], bool]:
     # `?enabled` without a value means true.
     wanted = not value or strict_boolean(value, name)
     return lambda one: bool(one[name]) is wanted
+
+
+def _expiring(value: str) -> Callable[[Document], bool]:
+    """Read a time with an operator before it; it finds nobody, as no password expires here."""
+    operator, _, text = value.partition(":")
+    complaint = f"{EXPIRY} takes an operator ({', '.join(BEFORE_AND_AFTER)}), a colon and a time."
+    if operator not in BEFORE_AND_AFTER:
+        raise errors.BadRequest(complaint)
+    moment(text, complaint)
+    return lambda one: False
 
 
 def _equal(name: str, value: str) -> Callable[[Document], bool]:

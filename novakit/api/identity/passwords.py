@@ -59,8 +59,7 @@ async def change(call: Call[Identity]) -> web.Response:
 async def projects(call: Call[Identity]) -> web.Response:
     """List the projects of a user."""
     call.authorize(call.rule, {"target.user.id": call.path["id"]})
-    rows = await call.service.directory.projects_of(call.path["id"])
-    return reply(resources.collection(call, "projects", [resources.PROJECT.document(call, row) for row in rows]))
+    return await resources.projects_of(call, call.path["id"])
 
 
 routes = (

@@ -137,7 +137,7 @@ class Noun:
 
     async def list(self, call: Call[Identity]) -> web.Response:
         """List what equals the filters of the query."""
-        asked = filters.read(call.request.query, self.filters, (*self.shown, *self.fixed))
+        asked = _asked(self, call)
         # The database narrows by what it can compare; the rest is compared with what clients are shown.
         has = call.service.directory.has
         compared = [name for name in self.filters if has(self.plural, name) and name in call.query]
@@ -163,6 +163,11 @@ class Noun:
         """Delete one by id."""
         await call.service.directory.delete(self.plural, call.path["id"])
         return reply(status=204)
+
+
+def _asked(noun: Noun, call: Call[Identity]) -> filters.Filters:
+    """Read what a list is to hold."""
+    return filters.read(call.request.query, noun.filters, (*noun.shown, *noun.fixed))
 
 
 MOST_EXTRA = 65536
@@ -237,6 +242,16 @@ PROJECT = Noun(
     frozen=("domain_id", "parent_id"),
     filters=("name", "domain_id", "parent_id"),
 )
+
+
+async def projects_of(call: Call[Identity], user_id: str) -> web.Response:
+    """List the projects that a user has a role on, by the filters of all projects."""
+    asked = _asked(PROJECT, call)
+    rows = await call.service.directory.projects_of(user_id)
+    page, more = asked.page([PROJECT.document(call, row) for row in rows])
+    return reply(collection(call, PROJECT.plural, page, more=more))
+
+
 USER = Noun(
     name="user",
     plural="users",

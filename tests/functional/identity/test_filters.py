@@ -63,6 +63,8 @@ async def test_the_projects_of_a_caller_are_listed_as_all_are(cloud: Any, query:
         assert status == 400, said
     else:
         assert status == 200 and {one["name"] for one in said["projects"]} - {"admin"} == found
+    also = await cloud.ask("GET", f"/v3/users/{people['admin']}/projects?{query}", token=token)
+    assert also[0] == status and also[1].get("projects") == said.get("projects")
 
 
 @pytest.mark.parametrize("plural", ["domains", "projects", "users", "roles", "regions", "services", "endpoints"])
@@ -72,6 +74,22 @@ async def test_what_a_list_cannot_obey_is_refused(cloud: Any, plural: str, query
     status, said = await cloud.ask("GET", f"/v3/{plural}?{query}", token=token)
     assert status == 400, said
     assert query.partition("=")[0].partition("__")[0] in said["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("password_expires_at=lt:2030-01-01T00:00:00Z", 200),
+        ("password_expires_at=lt:soon", 400),
+        ("password_expires_at=2030-01-01T00:00:00Z", 400),
+        ("password_expires_at=about:2030-01-01T00:00:00Z", 400),
+        ("password_expires_at__contains=2", 400),
+        ("enabled__contains=t", 400),
+    ],
+)
+async def test_times_and_flags_are_compared_as_such(cloud: Any, query: str, found: int) -> None:
+    status, said = await cloud.ask("GET", f"/v3/users?{query}", token=await cloud.token())
+    assert status == found and said.get("users", []) == []
 
 
 async def test_lists_have_pages(cloud: Any) -> None:
