@@ -94,6 +94,22 @@ class Network:
 
 
 @attrs.frozen(kw_only=True)
+class AddressGroup:
+    """Addresses that rules name together: those of the members of a security group."""
+
+    id: str = uuid_field()
+    """Id of the security group in the network service."""
+    members: tuple[str, ...] = tuple_field()
+    """CIDRs of both IP versions; none where the group has no member."""
+
+
+def _names_others(rule: "Rule", field: "attrs.Attribute[str | None]", group: str | None) -> None:
+    if group is not None and rule.remotes is None:
+        # Who knows nothing of groups reads the rule without them, and must not let in anybody.
+        raise ValueError("a rule with a remote_group needs remotes, which may be empty: None is anybody")
+
+
+@attrs.frozen(kw_only=True)
 class Rule:
     """One thing a security group lets through; what no rule lets through is dropped."""
 
@@ -108,7 +124,9 @@ class Rule:
     port_max: int | None = None
     """Last port, or the ICMP code."""
     remotes: tuple[str, ...] | None = None
-    """CIDRs of the other side; None is anybody, empty is nobody (a remote group without members)."""
+    """CIDRs of the other side; None is anybody, empty is nobody besides the remote group."""
+    remote_group: str | None = attrs.field(default=None, validator=_names_others)
+    """Id of a group of the same topology; those of its members that are of the ethertype are the other side, too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -207,6 +225,8 @@ class Topology:
     """Every guest's port on this host."""
     routers: tuple[Router, ...] = tuple_field()
     """Every router that this host runs."""
+    groups: tuple[AddressGroup, ...] = tuple_field()
+    """Every group that a rule of its ports names; where only members come and go, all else is the same objects."""
 
 
 @attrs.frozen(kw_only=True)
@@ -248,6 +268,7 @@ class NetworkDriver(Protocol):
         """Make the host equal to the topology, and remove what is the driver's own and not in it.
 
         A port's rules are in force before anything can reach it. Connections that no rule allows any more are cut.
+        A rule lets through the members that its group has now; one whose group is not there is a fault of its port.
         What cannot be made (one port, network or router) is in `faults` with a sentence why, and the rest is made.
         A record that is the same object as at the last call is as it was; another object may be equal to it.
         Raises Busy when the host's network cannot be changed now; the core asks again.

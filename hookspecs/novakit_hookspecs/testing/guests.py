@@ -222,6 +222,25 @@ def udp(source: str, target: str, source_port: int, target_port: int, data: byte
     return head[:10] + struct.pack("!H", checksum) + head[12:] + datagram
 
 
+def udp6(source: str, target: str, source_port: int, target_port: int, data: bytes) -> bytes:
+    """Build an IPv6 packet with a UDP datagram in it."""
+    length, addresses = 8 + len(data), b"".join(socket.inet_pton(socket.AF_INET6, end) for end in (source, target))
+    ports = struct.pack("!HHH", source_port, target_port, length)
+    summed = addresses + struct.pack("!II", length, 17) + ports + data + bytes(len(data) % 2)
+    total = sum(struct.unpack(f"!{len(summed) // 2}H", summed))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    datagram = ports + struct.pack("!H", (~total & 0xFFFF) or 0xFFFF) + data
+    return struct.pack("!IHBB", 0x60000000, length, 17, 64) + addresses + datagram
+
+
+def link_local(mac: str) -> str:
+    """Return the IPv6 address that a card with this MAC gives itself."""
+    digits = _mac(mac)
+    packed = b"\xfe\x80" + bytes(6) + bytes([digits[0] ^ 2]) + digits[1:3] + b"\xff\xfe" + digits[3:]
+    return socket.inet_ntop(socket.AF_INET6, packed)
+
+
 def _mac(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
 
@@ -251,6 +270,8 @@ __all__: Sequence[str] = [
     "arp",
     "can_make_guests",
     "ethernet",
+    "link_local",
     "silent",
     "udp",
+    "udp6",
 ]

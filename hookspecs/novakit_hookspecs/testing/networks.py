@@ -23,7 +23,7 @@ from novakit_hookspecs.networks import (
     ServesMetadata,
     Topology,
 )
-from novakit_hookspecs.testing.topologies import OUT, Draft, new_id
+from novakit_hookspecs.testing.topologies import OUT, Draft, allow_tcp, new_id
 
 Build = Callable[[], NetworkDriver]
 THE_END = 2**40
@@ -125,6 +125,32 @@ class NetworkConformance:
         applied = await driver.apply(draft.topology())
         assert not applied.faults
         assert port.id in applied.vifs
+
+    async def test_members_of_a_group_come_and_go_while_its_ports_stay(
+        self, driver: NetworkDriver, draft: Draft
+    ) -> None:
+        network, group = draft.network(), draft.group("10.1.0.11/32")
+        port = draft.port(network, "10.1.0.12", (*OUT, allow_tcp(80, group=group)))
+        before = await driver.apply(draft.topology())
+        for members in (("10.1.0.11/32", "10.1.0.14/32", "2001:db8::14/128"), ("10.1.0.14/32",), ()):
+            draft.regroup(group, *members)
+            applied = await driver.apply(draft.topology())
+            assert (dict(applied.vifs), applied.faults) == (dict(before.vifs), {})
+        assert set(before.vifs) == {port.id}
+
+    async def test_a_rule_that_names_an_unknown_group_is_a_fault_of_its_port_alone(
+        self, driver: NetworkDriver, draft: Draft
+    ) -> None:
+        network, group = draft.network(), draft.group("10.1.0.11/32")
+        bad = draft.port(network, "10.1.0.12", (*OUT, allow_tcp(80, group=group)))
+        good = draft.port(network, "10.1.0.11")
+        del draft.groups[group.id]
+        applied = await driver.apply(draft.topology())
+        assert set(applied.vifs) == {good.id}, "whom its rule lets in is not known, so nobody may reach it"
+        assert set(applied.faults) == {bad.id}
+        draft.groups[group.id] = group
+        applied = await driver.apply(draft.topology())
+        assert set(applied.vifs) == {good.id, bad.id} and not applied.faults
 
     async def test_closing_keeps_everything_and_a_new_driver_takes_over(
         self, driver: NetworkDriver, draft: Draft, build: Build

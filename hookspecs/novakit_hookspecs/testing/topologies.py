@@ -8,6 +8,7 @@ import attrs
 
 from novakit_hookspecs.networks import (
     Address,
+    AddressGroup,
     DhcpPort,
     FloatingIp,
     Gateway,
@@ -27,15 +28,18 @@ PING = Rule(direction="ingress", ethertype="IPv4", protocol=1)
 NOWHERE = "11111111-1111-4111-8111-111111111111"
 
 
-def allow_tcp(first: int, last: int | None = None, remotes: Sequence[str] | None = None) -> Rule:
-    """Let TCP in to a range of ports."""
+def allow_tcp(
+    first: int, last: int | None = None, remotes: Sequence[str] | None = None, group: AddressGroup | None = None
+) -> Rule:
+    """Let TCP in to a range of ports, from everybody unless remotes or a group say from whom."""
     return Rule(
         direction="ingress",
         ethertype="IPv4",
         protocol=6,
         port_min=first,
         port_max=last or first,
-        remotes=None if remotes is None else tuple(remotes),
+        remotes=None if remotes is None and group is None else tuple(remotes or ()),
+        remote_group=group.id if group else None,
     )
 
 
@@ -48,6 +52,7 @@ class Draft:
         self.networks: dict[str, Network] = {}
         self.ports: dict[str, Port] = {}
         self.routers: dict[str, Router] = {}
+        self.groups: dict[str, AddressGroup] = {}
 
     def topology(self) -> Topology:
         """Return what is drawn, as the next revision."""
@@ -57,6 +62,7 @@ class Draft:
             networks=tuple(self._with_leases(network) for network in self.networks.values()),
             ports=tuple(self.ports.values()),
             routers=tuple(self.routers.values()),
+            groups=tuple(self.groups.values()),
         )
 
     def network(
@@ -98,6 +104,16 @@ class Draft:
         """Redraw a port."""
         self.ports[port.id] = attrs.evolve(self.ports[port.id], **values)
         return self.ports[port.id]
+
+    def group(self, *members: str) -> AddressGroup:
+        """Draw a group of addresses, which rules can name."""
+        group = AddressGroup(id=new_id(), members=members)
+        self.groups[group.id] = group
+        return group
+
+    def regroup(self, group: AddressGroup, *members: str) -> None:
+        """Give a group other members."""
+        self.groups[group.id] = attrs.evolve(group, members=members)
 
     def router(
         self, networks: Sequence[Network], external: Network | None = None, address: str | None = None

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
-from novakit_hookspecs.networks import Address, Applied, Port, Rule, Topology, Vif
+from novakit_hookspecs.networks import Address, AddressGroup, Applied, Port, Rule, Topology, Vif
 from novakit_hookspecs.plain import to_plain, to_record
 from novakit_hookspecs.servers import GuestPlan, Nic
 
@@ -21,10 +21,18 @@ def test_a_topology_crosses_unchanged():
     port = Port(
         id=ID, network_id=ID, server_id=ID, mac="fa:16:3e:00:00:01", addresses=[Address(ip="10.0.0.3", subnet_id=ID)],
         allowed_pairs=[("fa:16:3e:00:00:01", "10.9.0.0/16")],
-        rules=[Rule(direction="ingress", ethertype="IPv4", protocol=6, port_min=22, remotes=("0.0.0.0/0",))],
+        rules=[Rule(direction="ingress", ethertype="IPv4", protocol=6, port_min=22, remotes=(), remote_group=ID)],
     )  # fmt: skip
-    topology = Topology(revision=7, ports=[port])
+    topology = Topology(revision=7, ports=[port], groups=[AddressGroup(id=ID, members=("10.0.0.9/32",))])
     assert roundtrip(topology) == topology
+
+
+def test_a_rule_of_a_group_means_nobody_to_who_knows_no_groups():
+    with pytest.raises(ValueError, match="needs remotes"):
+        Rule(direction="ingress", ethertype="IPv4", remote_group=ID)
+    older = to_plain(Rule(direction="ingress", ethertype="IPv4", remotes=(), remote_group=ID))
+    del older["remote_group"]
+    assert to_record(older, Rule) == Rule(direction="ingress", ethertype="IPv4", remotes=())
 
 
 def test_a_plan_keeps_bytes_unions_and_nones():

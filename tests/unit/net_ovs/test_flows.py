@@ -37,6 +37,20 @@ def test_ports_with_the_same_rules_share_them() -> None:
     assert len(table(program([segment(*few)]), 31)) == len(table(program([segment(*many)]), 31))
 
 
+def test_a_member_more_of_a_group_is_a_flow_more_for_each_policy_and_nothing_else() -> None:
+    draft = Draft()
+    group, network = draft.group("10.1.0.11/32"), draft.network()
+    ports = [
+        draft.port(network, f"10.1.0.{number}", (*OUT, allow_tcp(80, group=group), *more))
+        for number, more in ((11, ()), (12, ()), (13, (PING,)))
+    ]
+    before = program([segment(*ports)], {group.id: ("10.1.0.11/32",)})
+    after = program([segment(*ports)], {group.id: ("10.1.0.11/32", "10.1.0.14/32", "fd00::14/128")})
+    new = sorted({*after} - {*before})
+    assert not {*before} - {*after}
+    assert len(new) == 2 and all("ct_nw_src=10.1.0.14/32" in flow for flow in new)
+
+
 def test_nothing_is_learned_and_nothing_falls_back_to_a_learning_switch() -> None:
     _, ports = drawn(2)
     text = "\n".join(program([segment(*ports, uplink=1)]))

@@ -82,8 +82,25 @@ def test_the_same_rules_are_the_same_policy_in_any_order() -> None:
 
 
 def test_of_a_group_with_a_member_more_only_the_new_address_is_read() -> None:
-    members = [f"172.31.{number}.7/32" for number in range(200)]
-    assert len(matches(rule(remotes=tuple(members)))) == 200
+    members = tuple(f"172.31.{number}.7/32" for number in range(200))
+    trusting = rule(remotes=(), remote_group="g")
+    assert len(matches(trusting, {"g": members})) == 200
     before = rules._network.cache_info().misses
-    assert len(matches(rule(remotes=(*members, "172.30.0.9/32")))) == 201
+    assert len(matches(trusting, {"g": (*members, "172.30.0.9/32")})) == 201
     assert rules._network.cache_info().misses == before + 1
+
+
+def test_a_rule_lets_through_members_of_its_ip_version_and_nobody_of_a_group_that_is_not_there() -> None:
+    groups = {"g": ("10.0.0.7/32", "fd00::7/128"), "empty": ()}
+    found = {
+        kind: [
+            match.rpartition("=")[2] for match in matches(rule(ethertype=kind, remotes=(), remote_group="g"), groups)
+        ]
+        for kind in ("IPv4", "IPv6")
+    }
+    assert found == {"IPv4": ["10.0.0.7/32"], "IPv6": ["fd00::7/128"]}
+    beside = matches(rule(remotes=("10.9.0.0/16",), remote_group="g"), groups)
+    assert [match.rpartition("=")[2] for match in beside] == ["10.0.0.7/32", "10.9.0.0/16"]
+    assert matches(rule(remotes=(), remote_group="empty"), groups) == []
+    with pytest.raises(ValueError, match="other is not in the topology"):
+        matches(rule(remotes=(), remote_group="other"), groups)

@@ -12,6 +12,7 @@ import pytest
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.networks import (
     Address,
+    AddressGroup,
     DhcpPort,
     FloatingIp,
     Gateway,
@@ -113,6 +114,15 @@ async def test_a_port_that_cannot_be_made_is_a_fault_of_that_port_alone(
     assert words in applied.faults[bad.id]
 
 
+async def test_a_member_that_is_no_range_is_a_fault_of_the_ports_whose_rules_name_its_group(tmp_path: Path) -> None:
+    group = AddressGroup(id=_id(), members=("10.0.0.7/32", "nonsense"))
+    rule = Rule(direction="ingress", ethertype="IPv4", remotes=(), remote_group=group.id)
+    topology = Topology(revision=1, networks=[NETWORK], ports=[_port(5), _port(6, rules=(rule,))], groups=[group])
+    applied = await (await _driver(tmp_path)).apply(topology)
+    assert list(applied.faults) == [topology.ports[1].id]
+    assert "'nonsense', which is not a CIDR" in applied.faults[topology.ports[1].id]
+
+
 async def test_a_network_that_cannot_be_made_takes_its_ports_along(tmp_path: Path) -> None:
     port, network = _port(5), attrs.evolve(NETWORK, segment=0)
     applied = await (await _driver(tmp_path)).apply(Topology(revision=1, networks=[network], ports=[port]))
@@ -175,6 +185,12 @@ async def test_what_was_looked_into_before_changes_nothing_of_what_is_made(tmp_p
         attrs.evolve(NETWORK, segment=0),
     ]
     some = [_port(2), _port(5), _port(5), _port(9, mac="no mac"), _port(9)]
+    groups = [
+        AddressGroup(id=_id(), members=("10.0.0.2/32",)),
+        AddressGroup(id=_id(), members=("nonsense",)),
+        AddressGroup(id=_id()),
+    ]
+    trusting = [Rule(direction="ingress", ethertype="IPv4", remotes=(), remote_group=group.id) for group in groups]
     moved = [
         attrs.evolve(port, **change)
         for port in some
@@ -183,12 +199,21 @@ async def test_what_was_looked_into_before_changes_nothing_of_what_is_made(tmp_p
             {"mac": "fa:16:3e:00:02:01"},
             {"addresses": (Address(ip="10.0.0.3", subnet_id=SUBNET.id),)},
             {"rules": (Rule(direction="egress", ethertype="IPv4"),)},
+            {"rules": (*trusting[:1], *trusting[2:])},
+            {"rules": tuple(trusting[:2])},
             {"network_id": OUTSIDE.id, "addresses": ()},
         )
     ]
     for revision in range(1, 60):
         ports = list({port.id: port for port in chance.sample([*some, *moved], 8)}.values())
-        topology = Topology(revision=revision, networks=(chance.choice(networks), OUTSIDE), ports=ports)
+        topology = Topology(
+            revision=revision,
+            networks=(chance.choice(networks), OUTSIDE),
+            ports=ports,
+            groups=[attrs.evolve(group, members=group.members[: chance.randrange(2)]) for group in groups]
+            if chance.random() < 0.5
+            else chance.sample(groups, chance.randrange(4)),
+        )
         new = await _driver(tmp_path / f"new{revision}")
         assert await driver.apply(topology) == await new.apply(topology)
         assert await driver.apply(topology) == await new.apply(topology), "and again"

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from novakit_hookspecs.networks import NetworkDriver, Rule, ServesMetadata
-from novakit_hookspecs.testing.guests import Namespace, PacketGuest, arp, ethernet, silent, udp
+from novakit_hookspecs.testing.guests import Namespace, PacketGuest, arp, ethernet, link_local, silent, udp, udp6
 from novakit_hookspecs.testing.packets.frame import (
     EVERYWHERE,
     SHORT,
@@ -134,16 +134,46 @@ class GuardsPorts(PacketFrame):
     async def test_members_of_a_remote_group_come_and_go(
         self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
-        network = draft.network()
+        network, group = draft.network(), draft.group("10.1.0.11/32", "2001:db8::11/128")
         member, late = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.14")
-        target = draft.port(network, "10.1.0.12", (*OUT, allow_tcp(80, remotes=["10.1.0.11/32"])))
+        target = draft.port(network, "10.1.0.12", (*OUT, allow_tcp(80, group=group)))
         applied = await driver.apply(draft.topology())
         one, two, server = (guests(port, applied) for port in (member, late, target))
-        server.serve_tcp(80)
-        assert (one.reaches("10.1.0.12", 80), two.reaches("10.1.0.12", 80, SHORT)) == (True, False)
-        draft.change(target, rules=(*OUT, allow_tcp(80, remotes=["10.1.0.14/32"])))
+        listener = server.serve_tcp(80)
+        client = one.connect("10.1.0.12", 80)
+        answering, _ = accept(listener)
+        assert talk(client, answering)
+        assert not two.reaches("10.1.0.12", 80, SHORT), "who is no member is not let in"
+        draft.regroup(group, "10.1.0.11/32", "10.1.0.14/32")
         await driver.apply(draft.topology())
+        assert two.reaches("10.1.0.12", 80)
+        assert talk(client, answering), "a member more leaves the others alone"
+        draft.regroup(group, "10.1.0.14/32")
+        await driver.apply(draft.topology())
+        client.send(b"x")
+        assert silent(answering), "who is a member no more is cut"
         assert (one.reaches("10.1.0.12", 80, SHORT), two.reaches("10.1.0.12", 80)) == (False, True)
+
+    async def test_of_a_group_each_ip_version_lets_in_its_own_members(
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
+    ) -> None:
+        network, group = draft.network(), draft.group()
+        ports = [draft.port(network, f"10.1.0.{number}") for number in (11, 12)]
+        rule = Rule(direction="ingress", ethertype="IPv4", protocol=17, remotes=(), remote_group=group.id)
+        target = draft.port(network, "10.1.0.13", (*OUT, rule, attrs.evolve(rule, ethertype="IPv6")))
+        applied = await driver.apply(draft.topology())
+        one, two, heard = (guests(port, applied) for port in (*ports, target))
+        # Known by IPv4 the one, by IPv6 the other; both send both.
+        draft.regroup(group, "10.1.0.11/32", f"{link_local(two.port.mac)}/128")
+        await driver.apply(draft.topology())
+        for sender, marks in ((one, (b"four-of-one", b"six-of-one")), (two, (b"four-of-two", b"six-of-two"))):
+            ear, own, far = heard.ear(), sender.port.addresses[0].ip, link_local(heard.port.mac)
+            four = udp(own, "10.1.0.13", 5000, 5001, marks[0])
+            six = udp6(link_local(sender.port.mac), far, 5000, 5001, marks[1])
+            sender.lies(ethernet(sender.port.mac, heard.port.mac, 0x0800, four))
+            assert ear.hears(marks[0]) is (sender is one)
+            sender.lies(ethernet(sender.port.mac, heard.port.mac, 0x86DD, six))
+            assert ear.hears(marks[1]) is (sender is two)
 
     @pytest.mark.parametrize("speaker", ["client", "server"])
     async def test_a_rule_that_goes_cuts_what_it_carried_and_one_that_comes_back_heals_it(

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from novakit_hookspecs.networks import Port, Rule
-from novakit_net_ovs.rules import CACHED, TRACKED, matches, policy_number
+from novakit_net_ovs.rules import CACHED, NO_GROUPS, TRACKED, Groups, matches, policy_number
 
 CLASSIFY, SPOOF, OUT, OUT_VERDICT, OUT_RULES, IN_RULES, DELIVER, IN, IN_TRACKED, IN_VERDICT, HAND_OVER = (
     0, 10, 20, 21, 30, 31, 60, 70, 71, 72, 80,
@@ -71,8 +71,8 @@ class Segment:
     """The patch port to a physical network's bridge."""
 
 
-def program(segments: Iterable[Segment]) -> list[str]:
-    """Return the whole flow program, sorted, each flow once."""
+def program(segments: Iterable[Segment], groups: Groups = NO_GROUPS) -> list[str]:
+    """Return the whole flow program, sorted, each flow once; `groups` are those that rules name."""
     policies: dict[int, tuple[Rule, ...]] = {}
     flows = set(_fixed())
     for segment in segments:
@@ -87,17 +87,20 @@ def program(segments: Iterable[Segment]) -> list[str]:
                 flows.update(vouched(wire.ofport, wire.port.mac.lower(), _claims(wire.port)))
         flows.update(_deliver(segment, numbers))
     for number, rules in policies.items():
-        flows.update(_policy(number, rules))
+        for rule in rules:
+            flows.update(_alone(number, rule) if rule.remote_group is None else _let(number, rule, groups))
     return sorted(flows)
 
 
 @functools.lru_cache(CACHED)
-def _policy(number: int, rules: tuple[Rule, ...]) -> list[str]:
-    return [
-        _flow(OUT_RULES if rule.direction == "egress" else IN_RULES, 100, f"{match},{POLICY}={number:#x}", ALLOW)
-        for rule in rules
-        for match in matches(rule)
-    ]
+def _alone(number: int, rule: Rule) -> list[str]:
+    return _let(number, rule, NO_GROUPS)
+
+
+def _let(number: int, rule: Rule, groups: Groups) -> list[str]:
+    """Return the flows by which a policy lets through what a rule does."""
+    table = OUT_RULES if rule.direction == "egress" else IN_RULES
+    return [_flow(table, 100, f"{match},{POLICY}={number:#x}", ALLOW) for match in matches(rule, groups)]
 
 
 def _flow(table: int, priority: int, match: str, actions: str) -> str:
@@ -173,11 +176,11 @@ def _classify(segment: Segment, numbers: dict[str, int]) -> Iterator[str]:
         yield _flow(CLASSIFY, 100, f"in_port={segment.uplink}", f"{zone},{_mark(FROM_NO_GUEST)},{_go(DELIVER)}")
 
 
-def check(port: Port) -> None:
-    """Raise `ValueError` when a port's rules or addresses make no sense."""
+def check(port: Port, groups: Groups = NO_GROUPS) -> None:
+    """Raise `ValueError` when a port's rules, the groups that they name or its addresses make no sense."""
     vouched(1, port.mac.lower(), _claims(port))
     for rule in port.rules:
-        matches(rule)
+        matches(rule, groups)
 
 
 def _claims(port: Port) -> tuple[tuple[str, str], ...]:

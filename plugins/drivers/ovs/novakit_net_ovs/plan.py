@@ -28,6 +28,8 @@ class Plan:
 
     networks: dict[str, Network] = attrs.field(factory=dict)
     ports: dict[str, Port] = attrs.field(factory=dict)
+    groups: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    """Members of the groups that rules of ports name, by the group's id."""
     routers: dict[str, Router] = attrs.field(factory=dict)
     bridge_ports: dict[str, WantedBridgePort] = attrs.field(factory=dict)
     zones: dict[str, int] = attrs.field(factory=dict)
@@ -74,7 +76,8 @@ class Plan:
 
     def flows(self, ofports: Mapping[str, int], integration: str) -> list[str]:
         """The flow program, for bridge ports that have these port numbers in the switch."""
-        return program(self._segment(network, ofports, integration) for network in self.networks.values())
+        segments = (self._segment(network, ofports, integration) for network in self.networks.values())
+        return program(segments, self.groups)
 
     def _segment(self, network: Network, ofports: Mapping[str, int], integration: str) -> Segment:
         bridge = self.uplinks.get(network.id)
@@ -106,7 +109,7 @@ class Plan:
 
 def make(topology: Topology, bridges: Mapping[str, str]) -> Plan:
     """Compute the plan; `bridges` maps physical networks to bridges."""
-    plan = Plan()
+    plan = Plan(groups={group.id: group.members for group in topology.groups})
     for network in topology.networks:
         _try(plan, network.id, lambda network=network: _network(plan, network, bridges))  # type: ignore[misc]
     plan.zones = _zones(plan.networks.values())
@@ -171,7 +174,7 @@ def _service(plan: Plan, network: Network) -> None:
 
 def _port(plan: Plan, port: Port) -> None:
     network = _known(plan, port.network_id)
-    check(port)
+    check(port, plan.groups)
     _add_bridge_port(plan, names.TAP, "tap", port.id, port.id, port.mac, network.mtu)
     plan.ports[port.id] = port
 

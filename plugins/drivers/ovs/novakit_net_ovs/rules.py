@@ -7,7 +7,7 @@ match judges every later packet of the connection too, in both directions: a rul
 import functools
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from novakit_hookspecs.networks import Rule
 
@@ -18,6 +18,11 @@ WITH_PORTS = (TCP, UDP, DCCP, SCTP, UDPLITE)
 """The last three are tracked by the kernel's switch only; the userspace one drops them, rule or no rule."""
 CACHED = 4096
 """How many different rules are kept computed: between two topologies of a host nearly all stay the same."""
+GROUPS_CACHED = 256
+"""How many of those that name a group: each is as long as the group has members, and another with each member more."""
+Groups = Mapping[str, tuple[str, ...]]
+"""The members of groups that rules name, by the group's id."""
+NO_GROUPS: Groups = {}
 
 
 def port_masks(first: int, last: int) -> list[tuple[int, int]]:
@@ -35,6 +40,7 @@ def port_masks(first: int, last: int) -> list[tuple[int, int]]:
 def policy_number(rules: Iterable[Rule], taken: dict[int, tuple[Rule, ...]]) -> int:
     """Return the number of a set of rules: the same rules have the same number on every port and at every time.
 
+    A rule's remote group counts by its id, so the number stays while members come and go.
     `taken` holds the numbers given so far and what they stand for; no rules at all are number 0.
     """
     content, number = _content(tuple(rules))
@@ -51,19 +57,40 @@ def _content(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], int]:
     return content, int.from_bytes(hashlib.blake2s(repr(content).encode(), digest_size=4).digest(), "big") or 1
 
 
+def matches(rule: Rule, groups: Groups = NO_GROUPS) -> list[str]:
+    """Return the matches that let a rule's connections through, one per remote and port mask.
+
+    Raises ValueError for a group that is not there, and for what is no range or no port.
+    """
+    if rule.remote_group is None:
+        return _alone(rule)
+    if rule.remote_group not in groups:
+        raise ValueError(f"its remote group {rule.remote_group} is not in the topology")
+    return _with_members(rule, groups[rule.remote_group])
+
+
 @functools.lru_cache(CACHED)
-def matches(rule: Rule) -> list[str]:
-    """Return the matches that let a rule's connections through, one per remote and port mask."""
+def _alone(rule: Rule) -> list[str]:
+    return _matches(rule, ())
+
+
+@functools.lru_cache(GROUPS_CACHED)
+def _with_members(rule: Rule, members: tuple[str, ...]) -> list[str]:
+    return _matches(rule, members)
+
+
+def _matches(rule: Rule, members: tuple[str, ...]) -> list[str]:
     version = 4 if rule.ethertype == "IPv4" else 6
     base = f"{TRACKED},{'ip' if version == 4 else 'ipv6'}"
-    return [base + remote + protocol for remote in _remotes(rule, version) for protocol in _protocols(rule, version)]
+    remotes = _remotes(rule, members, version)
+    return [base + remote + protocol for remote in remotes for protocol in _protocols(rule, version)]
 
 
-def _remotes(rule: Rule, version: int) -> list[str]:
+def _remotes(rule: Rule, members: tuple[str, ...], version: int) -> list[str]:
     if rule.remotes is None:
         return [""]
     field = ("ct_nw_" if version == 4 else "ct_ipv6_") + ("src" if rule.direction == "ingress" else "dst")
-    return ["" if net.prefixlen == 0 else f",{field}={net}" for net in collapse(rule.remotes, version)]
+    return ["" if net.prefixlen == 0 else f",{field}={net}" for net in collapse((*rule.remotes, *members), version)]
 
 
 def collapse(cidrs: Iterable[str], version: int) -> Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -3,11 +3,21 @@
 import functools
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from novakit_hookspecs.networks import Gateway, Network, Port, Router, RouterInterface, Subnet, Topology
+from novakit_hookspecs.networks import (
+    AddressGroup,
+    Gateway,
+    Network,
+    Port,
+    Router,
+    RouterInterface,
+    Rule,
+    Subnet,
+    Topology,
+)
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _MAX_SEGMENT = 16_777_215
@@ -47,11 +57,21 @@ class _Looked:
         return self.subnets is network.subnets and as_wired(self.port, port)
 
 
+@attrs.frozen
+class _LookedGroup:
+    """What was found when a group was looked into, and what it was then."""
+
+    group: AddressGroup
+    why: str
+    """Why no rule can name it; empty where any can."""
+
+
 @attrs.define
 class PortChecks:
     """What was looked into; what is the same object again is not looked into again."""
 
     _looked: dict[str, _Looked] = attrs.field(factory=dict)
+    _groups: dict[str, _LookedGroup] = attrs.field(factory=dict)
 
     def faults_of(self, topology: Topology) -> dict[str, str]:
         """Return a sentence for every network, port and router that cannot be made, by its id."""
@@ -62,8 +82,10 @@ class PortChecks:
                 faults[network.id] = why
         taken: dict[tuple[str, str], str] = {}
         before, self._looked = self._looked, {}
+        self._look_at(topology.groups)
+        trusting: dict[int, str] = {}
         for port in topology.ports:
-            why = _unmade(port.network_id, networks, faults)
+            why = _unmade(port.network_id, networks, faults) or self._untrusted(port.rules, trusting)
             if not why:
                 looked, network = before.get(port.id), networks[port.network_id]
                 if looked is None or not looked.is_of(port, network):
@@ -76,6 +98,28 @@ class PortChecks:
             if why := next(_of_router(router, networks, faults), ""):
                 faults[router.id] = why
         return faults
+
+    def _look_at(self, groups: Iterable[AddressGroup]) -> None:
+        before, self._groups = self._groups, {}
+        for group in groups:
+            looked = before.get(group.id)
+            if looked is None or looked.group is not group:
+                nonsense = (member for member in group.members if _range(member) is None)
+                why = next((f"its remote group {group.id} has {each!r}, which is not a CIDR" for each in nonsense), "")
+                looked = _LookedGroup(group, why)
+            self._groups[group.id] = looked
+
+    def _untrusted(self, rules: tuple[Rule, ...], known: dict[int, str]) -> str:
+        """Say why rules cannot be in force for the groups that they name; ports that share rules are asked for once."""
+        if id(rules) not in known:
+            known[id(rules)] = next(filter(None, (self._of_group(rule.remote_group) for rule in rules)), "")
+        return known[id(rules)]
+
+    def _of_group(self, group: str | None) -> str:
+        if group is None:
+            return ""
+        looked = self._groups.get(group)
+        return f"its remote group {group} is not in the topology" if looked is None else looked.why
 
 
 def as_wired(before: Port, now: Port) -> bool:
