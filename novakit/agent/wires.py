@@ -6,15 +6,18 @@ that another was made of is not needed any more, as who hears no answer sends th
 What stays as it is though the topology knows nothing of it is that of strangers.
 The idea: the host remembers the last topology that it applied, in memory and in a file, and puts back into a new one
 what belongs to guests that the cloud does not know, before the network driver sees it. Drivers need not know of it.
-The invariant: the topology's own ports, networks and routers always win; nothing else is kept than ports of the guests
-that were named, the networks they are on, and DHCP and routers on the networks that were named.
+The invariant: the topology's own ports, networks, routers and groups always win; nothing else is kept than ports of the
+guests that were named, the networks they are on, the groups that their rules name, and DHCP and routers on the networks
+that were named.
 The file is written a moment after a change, for many changes at once: what a power cut right after a build loses is
-how the guest was wired, not the guest.
+how the guest was wired, not the guest. Where only members of groups came or went, it is written with the next change of
+something else, at the latest a minute later: each new server of a large group is such a change on each of its hosts,
+and nobody reads them out of the file but who keeps a stranger, whose group no cloud knows any more.
 """
 
 import asyncio
 from collections.abc import Collection, Mapping
-from operator import attrgetter
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -25,12 +28,14 @@ from novakit import durable, world
 from novakit.bus import topologies
 from novakit.calls.host import Kept, Wired
 from novakit.concurrency.threads import to_its_end
-from novakit_hookspecs.networks import Applied, Network, Port, Router, Topology, Vif
+from novakit_hookspecs.networks import Applied, Network, Router, Topology, Vif
 
 log = structlog.get_logger(__name__)
 
 SETTLE = 2.0
 """Seconds from a change until the file is written, so that a storm of changes is one write."""
+PATIENCE = 60.0
+"""Seconds that changes of nothing but members of groups wait for another one before that."""
 LATEST = 4
 """Topologies that others can be made of, one for each conductor."""
 
@@ -51,6 +56,8 @@ class Wires:
     _last: Topology = attrs.field(factory=lambda: Topology(revision=0))
     _is_written: bool = True
     """Whether the file says what was applied last, but for the revision."""
+    _is_urgent: asyncio.Event = attrs.field(factory=asyncio.Event)
+    """Set where more than members of groups is not written."""
     _writing: asyncio.Task[None] | None = None
     _answered: dict[str, AnsweredTopology] = attrs.field(factory=dict)
     """The latest topologies by their marks, the oldest first."""
@@ -87,8 +94,12 @@ class Wires:
     def remember(self, topology: Topology) -> None:
         """Remember what was applied."""
         before, self._last = self._last, topology
-        # Each heartbeat applies the same one again, and groups of thousands of members take long to compare.
-        if topology is before or _is_same(topology, before):
+        # Each heartbeat applies the same one again.
+        if topology is before:
+            return
+        if any(getattr(topology, name) != getattr(before, name) for name in _PARTS):
+            self._is_urgent.set()
+        elif topology.groups == before.groups:
             return
         self._is_written = False
         if self._writing is None or self._writing.done():
@@ -103,11 +114,15 @@ class Wires:
 
     async def _write_soon(self) -> None:
         while not self._is_written:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._is_urgent.wait()
             await asyncio.sleep(SETTLE)
             await self._write()
 
     async def _write(self) -> None:
         self._is_written = True
+        self._is_urgent.clear()
         try:
             # To its end: what is written last must not be overtaken by what was cancelled before.
             await to_its_end(durable.write, self.path, orjson.dumps(topologies.write(self._last)))
@@ -117,26 +132,7 @@ class Wires:
             )
 
 
-_PARTS = tuple(field.name for field in attrs.fields(Topology) if field.name not in ("revision", "ports"))
-_BUT_RULES = attrgetter(*(field.name for field in attrs.fields(Port) if field.name != "rules"))
-
-
-def _is_same(one: Topology, other: Topology) -> bool:
-    """Say whether two topologies are the same but for their revision.
-
-    The rules that many ports share are compared once: a group of thousands has as many addresses in each of them.
-    """
-    if any(getattr(one, name) != getattr(other, name) for name in _PARTS) or len(one.ports) != len(other.ports):
-        return False
-    alike: set[tuple[int, int]] = set()
-    for port, was in zip(one.ports, other.ports, strict=True):
-        if _BUT_RULES(port) != _BUT_RULES(was):
-            return False
-        pair = id(port.rules), id(was.rules)
-        if pair not in alike and port.rules != was.rules:
-            return False
-        alike.add(pair)
-    return True
+_PARTS = tuple(field.name for field in attrs.fields(Topology) if field.name not in ("revision", "groups"))
 
 
 def completed(topology: Topology, kept: Kept, last: Topology) -> Topology:
@@ -154,10 +150,13 @@ def completed(topology: Topology, kept: Kept, last: Topology) -> Topology:
     out = {router.gateway.network_id for router in routers if router.gateway} - wanted
     networks += [attrs.evolve(each, dhcp=None, leases=()) for each in free if each.id in out]
     known = mine | {each.id for each in networks}
+    ports = [port for port in ports if port.network_id in known]
+    named = {rule.remote_group for port in ports for rule in port.rules} - {group.id for group in topology.groups}
     return attrs.evolve(
         topology,
         networks=(*topology.networks, *networks),
-        ports=(*topology.ports, *(port for port in ports if port.network_id in known)),
+        ports=(*topology.ports, *ports),
+        groups=(*topology.groups, *(group for group in last.groups if group.id in named)),
         routers=(*topology.routers, *(_moved(each, last, same, known) for each in routers)),
     )
 

@@ -8,11 +8,15 @@ import pytest
 
 from novakit.bus import topologies
 from novakit.bus.topologies import NextTopology
-from novakit_hookspecs.networks import Address, Lease, Network, Port, Router, Rule, Subnet, Topology
+from novakit_hookspecs.networks import Address, AddressGroup, Lease, Network, Port, Router, Rule, Subnet, Topology
 
 NETWORK, SUBNET = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 MEMBERS = tuple(f"10.0.{number >> 8}.{number & 255}/32" for number in range(500))
-RULES = (Rule(direction="ingress", ethertype="IPv4", remotes=MEMBERS), Rule(direction="egress", ethertype="IPv6"))
+GROUPS = tuple(AddressGroup(id=f"00000000-0000-4000-c000-{n:012}", members=MEMBERS[n:]) for n in range(4))
+RULES = (
+    Rule(direction="ingress", ethertype="IPv4", remotes=("192.0.2.9/32",), remote_group=GROUPS[0].id),
+    Rule(direction="egress", ethertype="IPv6"),
+)
 
 
 def _port(number: int, rules: tuple[Rule, ...]) -> Port:
@@ -30,7 +34,7 @@ def _port(number: int, rules: tuple[Rule, ...]) -> Port:
 def _topology() -> Topology:
     network = Network(id=NETWORK, segment=7, mtu=1442, subnets=(Subnet(id=SUBNET, cidr="10.0.0.0/16"),))
     ports = (*(_port(number, RULES) for number in range(25)), _port(77, ()), _port(78, RULES[1:]))
-    return Topology(revision=9, networks=(network,), ports=ports)
+    return Topology(revision=9, networks=(network,), ports=ports, groups=GROUPS)
 
 
 def test_a_topology_crosses_the_bus_unchanged() -> None:
@@ -39,7 +43,7 @@ def test_a_topology_crosses_the_bus_unchanged() -> None:
 
 def test_rules_that_ports_share_are_sent_once_and_stay_shared() -> None:
     message = orjson.dumps(topologies.write(_topology()))
-    assert message.count(MEMBERS[-1].encode()) == 1
+    assert message.count(b"192.0.2.9/32") == 1
     ports = topologies.read(orjson.loads(message)).ports
     assert ports[0].rules is ports[24].rules
 
@@ -75,7 +79,7 @@ def test_what_comes_next_crosses_the_bus_as_what_changed_whatever_changed(seed: 
     networks = tuple(
         attrs.evolve(some.networks[0], id=f"00000000-0000-4000-b000-{n:012}", leases=leases[n:]) for n in range(4)
     )
-    before = Topology(revision=1, ports=some.ports, networks=networks, routers=routers)
+    before = Topology(revision=1, ports=some.ports, networks=networks, routers=routers, groups=GROUPS)
     rules = (RULES, RULES[:1], (*RULES, *RULES[:1]))
     for revision in range(2, 30):
         ports = [
@@ -89,15 +93,34 @@ def test_what_comes_next_crosses_the_bus_as_what_changed_whatever_changed(seed: 
         networks = tuple(
             attrs.evolve(each, leases=chance.sample(leases, 9)) if chance.random() < 0.3 else each for each in networks
         )
+        groups = tuple(
+            attrs.evolve(each, members=_members(each.members, chance)) if chance.random() < 0.5 else each
+            for each in (*before.groups, *(each for each in GROUPS if chance.random() < 0.1))
+            if chance.random() < 0.9
+        )
         now = Topology(
             revision=revision,
+            groups=tuple({each.id: each for each in groups}.values()),
             ports=tuple(chance.sample(ports, len(ports)) if chance.random() < 0.2 else ports),
             networks=tuple(each for each in networks if chance.random() < 0.8),
             routers=tuple(chance.sample(routers, 3)),
         )
+        if chance.random() < 0.3:
+            now = attrs.evolve(before, revision=revision, groups=now.groups)
         made = _crossed(NextTopology("mark", before, now))
         assert made == now
+        for name in ("networks", "ports", "routers", "groups"):
+            if getattr(now, name) is getattr(before, name):
+                assert getattr(made, name) is getattr(before, name)
         before = now
+
+
+def _members(before: tuple[str, ...], chance: random.Random) -> tuple[str, ...]:
+    """Return others, some of them equal texts of their own."""
+    members = ["".join(each) for each in before if chance.random() < 0.9]
+    for number in range(chance.randrange(3)):
+        members.insert(chance.randrange(len(members) + 1), f"10.9.{chance.randrange(256)}.{number}/32")
+    return tuple(chance.sample(members, len(members)) if chance.random() < 0.2 else members)
 
 
 def test_of_ports_with_other_rules_alone_nothing_but_the_rules_is_written_and_once() -> None:
@@ -106,12 +129,23 @@ def test_of_ports_with_other_rules_alone_nothing_but_the_rules_is_written_and_on
     ports = tuple(attrs.evolve(port, rules=other) if port.rules is RULES else port for port in before.ports)
     next = NextTopology("mark", before, attrs.evolve(before, revision=10, ports=ports))
     message = orjson.dumps(topologies.write_change(next))
-    assert message.count(MEMBERS[-1].encode()) == 1 and before.ports[0].mac.encode() not in message
+    assert message.count(b"192.0.2.9/32") == 1 and before.ports[0].mac.encode() not in message
     made = _crossed(next)
     assert made == next.now
     assert made.ports[0].rules is made.ports[24].rules and made.ports[0].addresses is before.ports[0].addresses
-    assert made.ports[25] is before.ports[25] and made.networks is not next.now.networks
-    assert made.networks[0] is before.networks[0]
+    assert made.ports[25] is before.ports[25] and made.networks is before.networks
+
+
+def test_of_a_group_with_another_member_nothing_but_the_member_is_written_and_nothing_else_is_another() -> None:
+    before = _topology()
+    for members in ((*MEMBERS[:7], "10.9.0.1/32", *MEMBERS[7:]), MEMBERS[1:]):
+        groups = (attrs.evolve(GROUPS[0], members=members), *GROUPS[1:])
+        next = NextTopology("mark", before, attrs.evolve(before, revision=10, groups=groups))
+        message = orjson.dumps(topologies.write_change(next))
+        assert message.count(b"/32") == 1 and len(message) < 500
+        made = _crossed(next)
+        assert made == next.now and made.groups[1] is before.groups[1]
+        assert made.networks is before.networks and made.ports is before.ports
 
 
 def test_of_a_network_with_another_lease_nothing_but_the_lease_is_written() -> None:

@@ -4,13 +4,16 @@ import asyncio
 from pathlib import Path
 
 import attrs
+import orjson
 import pytest
 
 from novakit.agent import wires
 from novakit.agent.wires import Wires, completed
+from novakit.bus import topologies
 from novakit.calls.host import Kept
 from novakit_hookspecs.networks import (
     Address,
+    AddressGroup,
     Applied,
     DhcpPort,
     Gateway,
@@ -106,59 +109,64 @@ def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert broken.completed(EMPTY, Kept(guests=(GUEST,))).ports == ()
 
 
-async def test_what_is_applied_again_with_each_heartbeat_is_compared_once_and_written_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_applied_again_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wires, "SETTLE", 0.01)
-    memory, compared, again = Wires(tmp_path / "topology.json"), [], attrs.evolve(LAST, revision=6)
-    same = wires._is_same
-
-    def comparing(one: Topology, other: Topology) -> bool:
-        compared.append(one)
-        return same(one, other)
-
-    monkeypatch.setattr(wires, "_is_same", comparing)
+    memory, again = Wires(tmp_path / "topology.json"), attrs.evolve(LAST, revision=6)
     memory.remember(LAST)
     await asyncio.sleep(0.2)
     (tmp_path / "topology.json").unlink()
     for _ in range(3):
         memory.remember(again)
+    assert memory._writing is not None and memory._writing.done()
+
+
+GROUP = AddressGroup(id=_id(50), members=("10.0.0.7/32",))
+TRUSTING = attrs.evolve(PORT, rules=(Rule(direction="ingress", ethertype="IPv4", remotes=(), remote_group=GROUP.id),))
+TRUSTED = attrs.evolve(LAST, ports=(TRUSTING, THEIRS), groups=(GROUP, AddressGroup(id=_id(51))))
+
+
+def test_what_strangers_keep_has_the_groups_that_their_rules_name_and_the_topologys_own_win() -> None:
+    made = completed(EMPTY, Kept(guests=(GUEST,)), TRUSTED)
+    assert made.ports == (TRUSTING,) and made.groups == (GROUP,)
+    mine = attrs.evolve(GROUP, members=())
+    assert completed(attrs.evolve(EMPTY, groups=(mine,)), Kept(guests=(GUEST,)), TRUSTED).groups == (mine,)
+    assert completed(EMPTY, Kept(guests=(OTHER,)), TRUSTED).groups == ()
+
+
+def _written(path: Path) -> Topology | None:
+    return topologies.read(orjson.loads(path.read_bytes())) if path.exists() else None
+
+
+async def _comes(path: Path, wanted: Topology) -> None:
+    async with asyncio.timeout(10):
+        while _written(path) != wanted:
+            await asyncio.sleep(0.01)
+
+
+async def test_members_that_come_and_go_are_written_with_the_next_other_change_and_at_the_latest_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "SETTLE", 0.0)
+    path = tmp_path / "topology.json"
+    memory = Wires(path)
+    memory.remember(TRUSTED)
+    await _comes(path, TRUSTED)
+    more = attrs.evolve(TRUSTED, revision=6, groups=(attrs.evolve(GROUP, members=("10.0.0.8/32",)),))
+    memory.remember(more)
     await asyncio.sleep(0.2)
-    assert compared == [LAST, again] and not (tmp_path / "topology.json").exists()
-
-
-class Counted(str):
-    """An address that counts how often it is compared."""
-
-    compared = 0
-
-    def __eq__(self, other: object) -> bool:
-        Counted.compared += 1
-        return super().__eq__(other)
-
-    __hash__ = str.__hash__
-
-
-def _in_a_group(*members: str, ports: int = 5) -> Topology:
-    rules = (Rule(direction="ingress", ethertype="IPv4", remotes=tuple(Counted(member) for member in members)),)
-    return Topology(
-        revision=1,
-        ports=tuple(
-            Port(id=_id(number), network_id=NET, server_id=GUEST, mac="fa:16:3e:00:00:01", rules=rules)
-            for number in range(ports)
-        ),
-    )
-
-
-def test_the_rules_that_ports_share_are_compared_once_and_a_member_more_is_seen() -> None:
-    Counted.compared = 0
-    assert wires._is_same(_in_a_group("10.0.0.2/32", "10.0.0.3/32"), _in_a_group("10.0.0.2/32", "10.0.0.3/32"))
-    assert Counted.compared == 2
-    assert not wires._is_same(_in_a_group("10.0.0.2/32"), _in_a_group("10.0.0.2/32", "10.0.0.3/32"))
-    assert not wires._is_same(_in_a_group("10.0.0.2/32"), _in_a_group("10.0.0.2/32", ports=4))
-    moved = attrs.evolve(LAST, ports=(attrs.evolve(PORT, mac="fa:16:3e:00:00:09"), THEIRS))
-    assert not wires._is_same(LAST, moved) and wires._is_same(LAST, attrs.evolve(LAST, revision=7))
-    assert not wires._is_same(LAST, attrs.evolve(LAST, routers=()))
+    assert _written(path) == TRUSTED, "a member more is not worth a write"
+    other = attrs.evolve(more, revision=7, routers=())
+    memory.remember(other)
+    await _comes(path, other)
+    memory.remember(attrs.evolve(more, revision=8, routers=()))
+    monkeypatch.setattr(wires, "PATIENCE", 0.0)
+    last = attrs.evolve(other, revision=9, groups=())
+    memory.remember(last)
+    await _comes(path, last)
+    monkeypatch.setattr(wires, "PATIENCE", 60.0)
+    memory.remember(attrs.evolve(TRUSTED, revision=10, routers=()))
+    await memory.close()
+    assert _written(path) == attrs.evolve(TRUSTED, revision=10, routers=())
 
 
 def _applied(revision: int, *ports: str) -> Applied:
