@@ -129,7 +129,7 @@ class Monitoring:
         try:
             async with asyncio.timeout(WITHIN), self.store.read() as session:
                 found = await hosts.signs(session)
-                self.liveness.take(found)
+                self.liveness.take({row["name"]: row["last_seen"] for row in found})
                 return {"total": len(found), "up": sum(map(self.liveness.is_up, found))}
         except TimeoutError:
             return f"The store did not answer within {WITHIN:g} s."

@@ -17,7 +17,7 @@ from novakit.concurrency.uncut import begun, uncut
 from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.postgresql import connected, guard
-from novakit.store.schema import metadata
+from novakit.store.schema import among, metadata, several
 from novakit.store.sqlite import (
     DRIVER,
     Connections,
@@ -165,11 +165,7 @@ class Session:
 
         They are one parameter, so that the statement is the same however many there are: it is compiled once.
         """
-        texts = list(values)
-        if self.dialect == "postgresql":
-            return column == sa.any_(sa.literal(texts, postgresql.ARRAY(sa.String)))
-        given = sa.func.json_each(orjson.dumps(texts).decode()).table_valued("value")
-        return column.in_(sa.select(given.c.value))
+        return among(self.dialect, column, sa.literal(several(self.dialect, values)))
 
     async def lock(self, statement: sa.Select[object], values: Values | None = None) -> list[Row]:
         """Fetch rows and keep other writers off them until the end of the transaction."""

@@ -1,6 +1,6 @@
-"""What every table module shares: the metadata and the column types."""
+"""What every table module shares: the metadata, the column types, and what the two databases say each in its way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC as _UTC
 from datetime import datetime
 from functools import lru_cache
@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -133,3 +134,16 @@ def _sorted_rows_of_postgresql(element: SortedRows, compiler: SQLCompiler, **how
 def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[object]:
     """Make a column for a UUID in text form."""
     return sa.Column(name, sa.String(36), *rest, **options)
+
+
+def several(dialect: str, values: Iterable[str]) -> object:
+    """Return many texts as the one value of a parameter, for `among`."""
+    return list(values) if dialect == "postgresql" else orjson.dumps(list(values)).decode()
+
+
+def among(dialect: str, column: sa.ColumnElement[str], values: sa.BindParameter[object]) -> sa.ColumnElement[bool]:
+    """Make the condition that a column of text has one of `several` values, which are one parameter."""
+    if dialect == "postgresql":
+        return column == sa.any_(sa.type_coerce(values, postgresql.ARRAY(sa.String)))
+    given = sa.func.json_each(values).table_valued("value")
+    return column.in_(sa.select(given.c.value))

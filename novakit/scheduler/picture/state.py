@@ -1,9 +1,9 @@
 """The scheduler's picture of the cloud: loaded once, then kept current by change numbers.
 
-The idea: hosts, aggregates and the ledger each have a growing change number, so a look that finds nothing new is a
-few small queries, and one that does reads only the hosts that changed. An event on the bus, or `refresh_every`,
-starts a look. What cannot be followed so (servers by flavor, builds under way) is counted for one's own claims at
-once, and read as a whole every few seconds.
+The idea: hosts, aggregates and the ledger each have a growing change number, so a look that finds nothing new is one
+statement, and one that does reads only the hosts that changed. An event on the bus, or `refresh_every`, starts a look.
+What cannot be followed so (signs of life, servers by flavor, builds under way) is read as a whole every few seconds, in
+the same statement; of servers one's own claims are counted at once.
 The invariant: after a look the table says of hosts, aggregates and the ledger at least what was committed when it
 began; a look that failed halfway is made again before anybody decides. What was claimed here is counted when it is
 claimed, and read again only where somebody else has changed the host since. Rows are never given to another host: when
@@ -12,7 +12,8 @@ The cost: 0.04 s to load 1,000 hosts and 0.43 s for 10,000; 25 ms to take in 1,0
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -25,10 +26,11 @@ from novakit.scheduler.picture.measurements import Measurements
 from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.picture.trees import Trees
 from novakit.store import Session, Store
-from novakit.store.compute import aggregates, hosts
+from novakit.store.compute import aggregates
 from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
 from novakit.store.scheduler import numa, picture
+from novakit.store.scheduler.activity import COUNTED, Activity
 from novakit.store.scheduler.picture import News
 from novakit_hookspecs.scheduling import Aggregate, Ask
 
@@ -36,7 +38,7 @@ DEFAULT_ZONE = "nova"
 FRESH_FOR = 60.0
 """How long (s) a server that was placed but whose row does not yet name its host still counts for that host's flavors,
 images and builds. Longer than any commit of a placement takes; shorter than a user's patience with a wrong count."""
-_ACTIVITY = frozenset({"io_ops", "flavors", "image_properties"})
+_ACTIVITY = frozenset(COUNTED)
 ACTIVITY_EVERY = 5.0
 """Seconds between readings of the servers themselves. Claims made here count at once; only those of other schedulers,
 and builds that ended, are noticed this late."""
@@ -134,23 +136,25 @@ class CloudState:
 
     async def _follow(self, now: float) -> None:
         async with self.store.read() as session:
-            asked = self._ledger
-            news = await picture.news(session, asked)
-            if news.hosts != self.table.size or news.host_change > self._hosts:
-                await self._follow_hosts(session)
-                if self._ledger != asked:
-                    # It starts over, with all of the ledger.
-                    news = await picture.news(session, self._ledger)
+            news = await self._look(session, now)
+            if (news.hosts != self.table.size or news.host_change > self._hosts) and await self._follow_hosts(session):
+                news = await self._look(session, now)
+            if news.signs is not None:
+                self._take_signs(news.signs)
+                self._liveness_at = now
+            if news.activity is not None:
+                self._take_activity(news.activity)
+                self._activity_at = now
             await self.measurements.follow(session)
             await self._follow_aggregates(session, news.aggregate_change)
             await self._follow_ledger(session, news)
-            # While some host is silent each look asks, so that its return counts at the next decision.
-            if self._silent or now - self._liveness_at >= min(self.down_after / 4, 10.0):
-                await self._follow_liveness(session)
-                self._liveness_at = now
-            if now - self._activity_at >= ACTIVITY_EVERY:
-                await self._follow_activity(session)
-                self._activity_at = now
+
+    async def _look(self, session: Session, now: float) -> News:
+        """Ask for all that it is time for, in one statement."""
+        # While some host is silent each look asks, so that its return counts at the next decision.
+        signs = bool(self._silent) or now - self._liveness_at >= min(self.down_after / 4, 10.0)
+        facts = self.wanted & _ACTIVITY if now - self._activity_at >= ACTIVITY_EVERY else frozenset()
+        return await picture.news(session, self._ledger, signs=signs, facts=facts, placed=self._fresh)
 
     async def reread(self, rows: Iterable[int]) -> None:
         """Read again what some hosts hold, after a claim on them was refused."""
@@ -175,16 +179,18 @@ class CloudState:
             if row not in self.providers and row not in self.functions and self.table.column("numa")[row] is None:
                 self._numbers[provider] = after
 
-    async def _follow_hosts(self, session: Session) -> None:
+    async def _follow_hosts(self, session: Session) -> bool:
+        """Read the hosts that changed. Returns whether that meant to start over, with everything to be looked at."""
         changed, count = await picture.hosts_since(session, self._hosts)
         # A deleted host has no change number to follow; that there are fewer rows than known hosts gives it away.
-        if count < self.table.size + sum(self.table.row(row["name"]) is None for row in changed):
+        if over := count < self.table.size + sum(self.table.row(row["name"]) is None for row in changed):
             self._forget()
             changed, count = await picture.hosts_since(session, 0)
         self.table.reserve(count)
         for row in changed:
             self._put(row)
             self._hosts = max(self._hosts, row["changed"])
+        return over
 
     def _forget(self) -> None:
         """Start over: a host went away, and rows are never given to another one."""
@@ -334,34 +340,31 @@ class CloudState:
         }
         self.table.put(row, pci=devices.pools_of(functions, lambda one: (one.provider, one.resource_class) in free))
 
-    async def _follow_liveness(self, session: Session) -> None:
-        found = await hosts.signs(session)
-        self._liveness.take(found)
-        silent = [one["name"] for one in found if self._liveness.silent(one) >= self.down_after]
+    def _take_signs(self, signs: Mapping[str, datetime]) -> None:
+        self._liveness.take(signs)
+        silent = [name for name in signs if self._liveness.age(name) >= self.down_after]
         now = {int(row) for row in self.table.rows(silent)}
         for row in now ^ self._silent:
             self.table.put(row, up=row not in now and row not in self._forced_down)
         self._silent = now
 
-    async def _follow_activity(self, session: Session) -> None:
-        """Read what goes on on the hosts, and of what kind their servers are, as far as anybody reads it."""
-        sources: list[tuple[str, Callable[[Session], Awaitable[Mapping[str, Any]]], object]] = [
-            ("io_ops", picture.operations_on, 0),
-            ("flavors", picture.flavors_on, None),
-            ("image_properties", picture.images_on, None),
-        ]
-        found = {fact: (await read(session), nothing) for fact, read, nothing in sources if fact in self.wanted}
-        settled = await picture.settled(session, self._fresh)
-        # From here on nothing waits, so whoever is placed meanwhile counts once.
-        for fact, (by_host, nothing) in found.items():
-            for row, name in enumerate(self.table.names):
-                self.table.put(row, **{fact: by_host.get(name, nothing)})
-        self._count_fresh(settled)
+    def _take_activity(self, found: Activity) -> None:
+        """Take in what goes on on the hosts, and of what kind their servers are, as far as anybody reads it."""
+        facts: Mapping[str, tuple[Mapping[str, object], object]] = {
+            "io_ops": (found.io_ops, 0),
+            "flavors": (found.flavors, None),
+            "image_properties": (found.image_properties, None),
+        }
+        # Nothing waits from here on, so whoever is placed meanwhile counts once.
+        wanted = [(fact, *facts[fact]) for fact in facts.keys() & self.wanted]
+        for row, name in enumerate(self.table.names):
+            self.table.put(row, **{fact: by_host.get(name, nothing) for fact, by_host, nothing in wanted})
+        self._count_fresh(found.written)
 
-    def _count_fresh(self, settled: Collection[str]) -> None:
+    def _count_fresh(self, written: Collection[str]) -> None:
         """Count also the servers of which it is not written yet that they were placed."""
         since = world.monotonic() - FRESH_FOR
-        kept = {id: one for id, one in self._fresh.items() if id not in settled and one[2] > since}
+        kept = {id: one for id, one in self._fresh.items() if id not in written and one[2] > since}
         self._fresh = {}
         for id, (row, ask, at) in kept.items():
             if "io_ops" in self.wanted:

@@ -32,7 +32,8 @@ from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session
 from novakit.store.compute import server_groups
 from novakit.store.engine import Row
-from novakit.store.scheduler import decisions, host_metrics, numa, picture, standing
+from novakit.store.scheduler import activity, decisions, host_metrics, numa, picture, standing
+from novakit.store.scheduler.activity import Activity
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.numa import Taken
@@ -56,10 +57,7 @@ class _Others:
     used: dict[int, dict[str, int]] = attrs.field(factory=dict)
     servers: dict[int, int] = attrs.field(factory=dict)
     taken: dict[int, tuple[Taken, ...]] = attrs.field(factory=dict)
-    io_ops: Mapping[str, int] = attrs.field(factory=dict)
-    """By host name, as the next two."""
-    flavors: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
-    image_properties: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
+    activity: Activity = attrs.field(factory=Activity)
     free_devices: set[str] = attrs.field(factory=set)
     """Providers of those PCI devices that they leave."""
     trees: dict[int, Tree] = attrs.field(factory=dict)
@@ -109,9 +107,7 @@ async def _others(session: Session, state: CloudState, but: sa.Select[object], p
     capacity = await standing.capacity_of(session, PCI_CLASS) if state.functions else {}
     others.free_devices = {provider for provider, most in capacity.items() if most > held_of.get(provider, 0)}
     others.trees = await _trees(session, state, held)
-    others.io_ops = await picture.operations_on(session, but)
-    others.flavors = await picture.flavors_on(session, but)
-    others.image_properties = await picture.images_on(session, but)
+    others.activity = await activity.beside(session, but)
     with_cells = [table.providers[row] for row, host in enumerate(table.column("numa")) if host is not None]
     for some in picture.chunks(with_cells):
         for provider, plans in (await numa.held(session, some)).items():
@@ -199,9 +195,9 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
         traits=tuple(table.traits(row)),
         facts=_facts(table, row),
         servers=others.servers.get(row, 0),
-        io_ops=others.io_ops.get(name, 0),
-        flavors=others.flavors.get(name),
-        image_properties=others.image_properties.get(name),
+        io_ops=others.activity.io_ops.get(name, 0),
+        flavors=others.activity.flavors.get(name),
+        image_properties=others.activity.image_properties.get(name),
         stock=stock,
         numa=tuple(numa.cells) if numa else None,
         taken=others.taken.get(row, ()) if numa else (),

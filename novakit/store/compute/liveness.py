@@ -9,7 +9,7 @@ Cost: one short statement every few seconds in each process that judges.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import attrs
@@ -49,13 +49,12 @@ class Liveness:
     async def look(self, session: Session) -> None:
         """Read the marks of all hosts."""
         rows = await hosts.signs(session)
-        self.take(rows)
+        self.take({row["name"]: row["last_seen"] for row in rows})
         for gone in self._marks.keys() - {row["name"] for row in rows}:
             del self._marks[gone]
 
-    def take(self, rows: Iterable[Row]) -> None:
-        """Note marks: `name` and `last_seen` of some hosts."""
-        found = {row["name"]: row["last_seen"] for row in rows}
+    def take(self, found: Mapping[str, datetime]) -> None:
+        """Note the marks of some hosts, by name."""
         now = world.monotonic()
         for name, mark in found.items():
             known = self._marks.get(name)
@@ -66,10 +65,14 @@ class Liveness:
             for name in new:
                 self._marks[name] = found[name], now - (newest - found[name]).total_seconds()
 
+    def age(self, name: str) -> float:
+        """Say for how many seconds a host gave no sign, as far as its marks were noted."""
+        return world.monotonic() - self._marks[name][1]
+
     def silent(self, row: Row) -> float:
         """Say for how many seconds a host gave no sign: `row` has its `name` and `last_seen`."""
-        self.take([row])
-        return world.monotonic() - self._marks[row["name"]][1]
+        self.take({row["name"]: row["last_seen"]})
+        return self.age(row["name"])
 
     def is_up(self, row: Row) -> bool:
         """Return whether a host lives: `row` has its `name`, `last_seen` and `forced_down`."""

@@ -1,11 +1,11 @@
 """What a scheduler reads to keep its picture of the hosts current: a few statements, whatever the number of hosts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
+from functools import cache
 from typing import TypeVar
 
 import attrs
-import orjson
 import sqlalchemy as sa
 
 from novakit.store.compute.aggregates import aggregates
@@ -15,6 +15,8 @@ from novakit.store.engine import Row, Session
 from novakit.store.operations import operations
 from novakit.store.placement import changes
 from novakit.store.placement.tables import allocations, consumers, providers
+from novakit.store.scheduler.activity import COUNTED, Activity
+from novakit.store.schema import UTC, among, several
 
 T = TypeVar("T")
 CHUNK = 500
@@ -23,7 +25,7 @@ CHUNK = 500
 
 @attrs.frozen(kw_only=True)
 class News:
-    """What tells in one statement whether anything of the picture is to be read again."""
+    """What one statement tells of what the picture has to take in."""
 
     hosts: int
     """How many there are."""
@@ -34,39 +36,75 @@ class News:
     """Change numbers, by id, of the providers that changed or went away."""
     next_ledger: int
     """The number to ask with next."""
+    signs: Mapping[str, datetime] | None
+    """By host: the mark of its last sign of life; None unless asked for."""
+    activity: Activity | None
+    """What goes on on the hosts, of the facts that were asked for, if any."""
 
 
 def _number(kind: str, number: sa.Select[*tuple[object, ...]]) -> sa.Select[*tuple[object, ...]]:
-    key = sa.cast(sa.null(), sa.String).label("id")
-    number_of = sa.cast(number.scalar_subquery(), sa.BigInteger).label("number")
-    return sa.select(sa.literal(kind).label("kind"), key, number_of)
+    key, text, moment = (sa.cast(sa.null(), one) for one in (sa.String(), sa.Text(), UTC()))
+    return sa.select(sa.literal(kind), key, sa.cast(number.scalar_subquery(), sa.BigInteger), text, moment)
 
 
-def _news(dialect: str) -> sa.CompoundSelect[*tuple[object, ...]]:
-    ledger = changes.SINCE[dialect].subquery()
-    first, second = ledger.columns
-    return sa.union_all(
+@cache
+def _news(dialect: str, signs: bool, facts: frozenset[str]) -> sa.CompoundSelect[*tuple[object, ...]]:
+    """Build the statement: rows of a kind, and of an id, a number, a text and a moment what the kind has."""
+    null = sa.null()
+    first, second = changes.SINCE[dialect].subquery().columns
+    parts = [
         _number("hosts", sa.select(sa.func.count()).select_from(hosts)),
         _number("host_change", sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0))),
         _number("aggregate_change", sa.select(sa.func.coalesce(sa.func.max(aggregates.c.changed), 0))),
-        sa.select(sa.literal("ledger").label("kind"), first, second),
-    )
+        sa.select(sa.literal("ledger"), first, second, null, null),
+    ]
+    if signs:
+        parts.append(sa.select(sa.literal("sign"), hosts.c.name, null, null, hosts.c.last_seen))
+    for fact in sorted(facts):
+        counted = COUNTED[fact]
+        parts.append(counted.with_only_columns(sa.literal(fact), *counted.selected_columns, null))
+    if facts:
+        done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))
+        placed = among(dialect, servers.c.id, sa.bindparam("placed"))
+        parts.append(sa.select(sa.literal("written"), servers.c.id, null, null, null).where(placed, done))
+    return sa.union_all(*parts)
 
 
-_NEWS = {dialect: _news(dialect) for dialect in changes.SINCE}
+async def news(
+    session: Session, seen: int, *, signs: bool = False, facts: Set[str] = frozenset(), placed: Iterable[str] = ()
+) -> News:
+    """Read whether hosts or aggregates changed, and what of the ledger did after `seen`; 0 asks for all of it.
 
-
-async def news(session: Session, seen: int) -> News:
-    """Read whether hosts or aggregates changed, and what of the ledger did after `seen`; 0 asks for all of it."""
+    With `signs` also when hosts gave a sign of life, and with `facts` of `COUNTED` what goes on on the hosts and which
+    of the servers that were just `placed` are counted there: as of one moment, so that each is counted once.
+    """
+    asked: dict[str, object] = {"seen": seen}
+    if facts:
+        asked["placed"] = several(session.dialect, placed)
     numbers: dict[str, int] = {}
     ledger: list[tuple[str | None, int]] = []
-    for kind, key, number in await session.rows(_NEWS[session.dialect], {"seen": seen}):
+    marks: dict[str, datetime] = {}
+    activity = Activity()
+    statement = _news(session.dialect, signs, frozenset(facts))
+    for kind, key, number, text, moment in await session.rows(statement, asked):
         if kind == "ledger":
             ledger.append((key, number))
+        elif kind == "sign":
+            marks[key] = moment
+        elif kind == "written":
+            activity.written.add(key)
+        elif kind in COUNTED:
+            activity.take(kind, key, number, text)
         else:
             numbers[kind] = number
     changed, following = changes.read_since(ledger, seen)
-    return News(**numbers, ledger=changed, next_ledger=following)
+    return News(
+        **numbers,
+        ledger=changed,
+        next_ledger=following,
+        signs=marks if signs else None,
+        activity=activity if facts else None,
+    )
 
 
 async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
@@ -153,52 +191,6 @@ async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str
         for consumer, provider in rows:
             found.setdefault(consumer, set()).add(provider)
     return found
-
-
-async def operations_on(session: Session, but: sa.Select[object] | None = None) -> dict[str, int]:
-    """Count the servers that something is being done to, by host; leave out those that `but` selects."""
-    here = sa.and_(_on_a_host(but), servers.c.task_state.is_not(None))
-    counted = sa.select(servers.c.host, sa.func.count()).where(here).group_by(servers.c.host)
-    return _pairs(await session.rows(counted))
-
-
-async def flavors_on(session: Session, but: sa.Select[object] | None = None) -> dict[str, dict[str, int]]:
-    """Count the servers of each flavor, by host; leave out those that `but` selects."""
-    name = servers.c.flavor["name"].as_string()
-    counted = sa.select(servers.c.host, name, sa.func.count()).where(_on_a_host(but)).group_by(servers.c.host, name)
-    found: dict[str, dict[str, int]] = {}
-    rows = await session.rows(counted)
-    for host, flavor, count in rows:
-        found.setdefault(host, {})[flavor] = count
-    return found
-
-
-async def images_on(session: Session, but: sa.Select[object] | None = None) -> dict[str, dict[str, int]]:
-    """Count the servers whose image has a property, by host and `key=value`; leave out those that `but` selects."""
-    # Grouped as text: hosts have few images, so this is few rows, and JSON itself cannot be grouped by on PostgreSQL.
-    text = sa.cast(servers.c.image_properties, sa.Text)
-    counted = sa.select(servers.c.host, text, sa.func.count()).where(_on_a_host(but)).group_by(servers.c.host, text)
-    found: dict[str, dict[str, int]] = {}
-    rows = await session.rows(counted)
-    for host, properties, count in rows:
-        there = found.setdefault(host, {})
-        for key, value in orjson.loads(properties).items():
-            there[f"{key}={value}"] = there.get(f"{key}={value}", 0) + count
-    return found
-
-
-async def settled(session: Session, server_ids: Iterable[str]) -> set[str]:
-    """Return those of some servers of which it is written on which host they are, or that they were deleted."""
-    found: set[str] = set()
-    for some in chunks(sorted(server_ids)):
-        done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))
-        found.update(await session.scalars(sa.select(servers.c.id).where(servers.c.id.in_(some), done)))
-    return found
-
-
-def _on_a_host(but: sa.Select[object] | None) -> sa.ColumnElement[bool]:
-    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
-    return here if but is None else sa.and_(here, servers.c.id.not_in(but))
 
 
 async def builds_since(session: Session, since: datetime) -> list[Row]:

@@ -70,6 +70,28 @@ async def test_a_change_without_an_event_is_noticed_when_it_is_time_to_look(clou
         assert scheduler.state.refreshes == looked + 1
 
 
+async def test_all_that_it_is_time_to_look_at_is_one_statement(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    clock = Clock()
+    with world.using(clock):
+        (one,) = await scheduler.select([make()])
+        row = scheduler.state.table.row(one.host)
+        assert scheduler.state.table.column("io_ops")[row] == 1
+        # What was claimed since the first look is one's own.
+        await scheduler.state.refresh()
+        clock.at += 59
+        async with cloud.store.write() as session:
+            await hosts.seen(session, ["host0"], world.now() + timedelta(seconds=59))
+        await scheduler.state.refresh()
+        clock.at += 10
+        before = cloud.store.tally.statements
+        await scheduler.state.refresh()
+        assert cloud.store.tally.statements == before + 1
+        assert scheduler.state.table.column("up").tolist() == [True, False]
+        assert scheduler.state.table.column("io_ops")[row] == 0  # nothing says for a minute that it is there
+
+
 async def test_nobody_is_refused_on_an_old_picture(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1, memory_mb=1024)
     scheduler = cloud.scheduler()

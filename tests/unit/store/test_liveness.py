@@ -33,13 +33,13 @@ def sign(name: str, mark: datetime, forced_down: bool = False) -> Any:
 def test_a_host_whose_mark_changes_lives_and_one_whose_mark_stays_is_down_after_a_while(step: timedelta) -> None:
     clock, liveness = Clock(), Liveness(down_after=60)
     with world.using(clock):
-        liveness.take([sign("a", NOON), sign("b", NOON)])
+        liveness.take({"a": NOON, "b": NOON})
         for beat in range(1, 40):
             clock.at += 2
-            liveness.take([sign("a", NOON + beat * step), sign("b", NOON)])
+            liveness.take({"a": NOON + beat * step, "b": NOON})
             assert liveness.is_up(sign("a", NOON + beat * step))
             assert liveness.is_up(sign("b", NOON)) == (clock.at - 1000 < 60), clock.at
-        liveness.take([sign("b", NOON + step)])
+        liveness.take({"b": NOON + step})
         assert liveness.is_up(sign("b", NOON + step))
 
 
@@ -48,7 +48,7 @@ def test_what_is_seen_first_is_as_old_as_it_lies_behind_the_newest() -> None:
     with world.using(clock):
         late, old = NOON - timedelta(seconds=50), NOON - timedelta(minutes=5)
         seen = [sign("new", NOON), sign("old", old), sign("late", late)]
-        liveness.take(seen)
+        liveness.take({each["name"]: each["last_seen"] for each in seen})
         assert [liveness.is_up(each) for each in seen] == [True, False, True]
         clock.at += 11
         assert not liveness.is_up(sign("late", late))
