@@ -62,6 +62,7 @@ async def make(session: Session, wanted: Mapping[str, list[StoredSubnet]]) -> No
             else:
                 key, number = draft.numbers[0]
                 await rows.add(session, [StoredAddress(key, number, port_id)])
+                await rows.change(session, StoredPort, port_id)  # so that its revision tells of the address
 
 
 async def remove_unused(session: Session, network_id: str) -> None:
