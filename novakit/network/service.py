@@ -16,8 +16,9 @@ from novakit.network import bootstrap as first_start
 from novakit.network.allocation.addresses import number_of
 from novakit.network.floating_ips import FLOATING_IPS, FloatingIps
 from novakit.network.hosts import applied as applications
-from novakit.network.hosts import dhcp, noted, topology
+from novakit.network.hosts import dhcp, topology
 from novakit.network.hosts.noted import NotedNetworks
+from novakit.network.hosts.noting import Noting
 from novakit.network.hosts.remembered import MOST, Told
 from novakit.network.networks import NETWORKS, NetworkDetails, NetworksOfAll
 from novakit.network.ports import PORTS, Ports
@@ -59,6 +60,7 @@ class Networks(Transactions):
     _recording: Gather[tuple[str, Applied], None] = attrs.field(init=False)
     _told: BoundedMemory[Told] = attrs.field(init=False, factory=lambda: BoundedMemory(MOST))
     """What hosts were told of their networks."""
+    _noting: Noting = attrs.field(init=False, factory=Noting)
 
     def __attrs_post_init__(self) -> None:
         self.networks = Resources(NETWORKS, self)
@@ -111,7 +113,7 @@ class Networks(Transactions):
     async def noted(self, hosts: Collection[str]) -> dict[str, NotedNetworks]:
         """Read what each host is to note of the networks around its guests."""
         async with self.store.read() as session:
-            return await noted.read(session, hosts)
+            return await self._noting.read(session, hosts)
 
     async def allocate(
         self,
@@ -326,6 +328,7 @@ class Networks(Transactions):
 
         await self.write(work)
         self._told.pop(host)
+        self._noting.forget(host)
 
     async def owners(self) -> dict[str, str]:
         """Tell of every port that a server has which server that is, for the audit."""

@@ -155,7 +155,8 @@ class Notary:
 
     def write_networks(self, host: str, noted: NotedNetworks) -> NetworksNote:
         """Write and seal the note of the networks around a host's guests."""
-        text = orjson.dumps(to_plain(noted), option=orjson.OPT_SORT_KEYS).decode()
+        rows = {field.name: getattr(noted, field.name) for field in attrs.fields(NotedNetworks)}
+        text = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         # A database made anew under the same id is told apart, so that the host keeps aside what it cannot write again.
         key = self._seal("*", "")[:8]
