@@ -306,7 +306,7 @@ class LocalHub:
             case "listen":
                 topic = frame["topic"]
 
-                async def tell(message: Message) -> None:
+                def tell(message: Message) -> None:
                     asking.wire.send(t="event", topic=topic, sender=message.sender, body=message.body)
 
                 participant.listen(topic, tell)

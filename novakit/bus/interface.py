@@ -43,7 +43,8 @@ class Message:
 
 
 Handler = Callable[[Message], Awaitable[object]]
-Listener = Callable[[Message], Awaitable[None]]
+Listener = Callable[[Message], None]
+"""Takes note of a message and returns; what there is to do about it is done later, by somebody else."""
 
 
 class BusError(Exception):

@@ -186,7 +186,7 @@ class LocalBus:
             case "event":
                 message = Message(frame["sender"], frame["body"])
                 for listener in tuple(self._listened.get(frame["topic"], ())):
-                    world.spawn(tell(listener, frame["topic"], message), name=f"bus/{frame['topic']}")
+                    tell(listener, frame["topic"], message)
 
 
 async def _answer(handler: Handler, message: Message) -> object:

@@ -13,7 +13,7 @@ import attrs
 import orjson
 import structlog
 
-from novakit import tracing, world
+from novakit import tracing
 from novakit.bus.interface import (
     BusError,
     Handler,
@@ -170,7 +170,7 @@ class MemoryParticipant:
         encoded = orjson.dumps(body)
         for listener in tuple(listeners):
             message = Message(self.identity, orjson.loads(encoded))
-            world.spawn(tell(listener, topic, message), name=f"bus/{topic}")
+            tell(listener, topic, message)
 
     def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
@@ -229,9 +229,9 @@ def _is_alone(target: str) -> bool:
     return target.startswith("agent.")
 
 
-async def tell(listener: Listener, topic: str, message: Message) -> None:
+def tell(listener: Listener, topic: str, message: Message) -> None:
     """Let a listener hear a message; what it raises costs nobody else anything."""
     try:
-        await listener(message)
+        listener(message)
     except Exception as error:
         log.warning("a bus listener failed", topic=topic, exc_info=error)

@@ -3,7 +3,7 @@
 News are hints: it is no fault when nobody listens, and a listener that missed one finds out by looking.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import attrs
@@ -29,10 +29,10 @@ class Topic(Generic[R]):
         """Tell it; raise `BusError` where the bus cannot be reached."""
         await bus.publish(self.name, to_plain(news))
 
-    def listen(self, bus: Bus, hear: Callable[[R], Awaitable[None]]) -> Callable[[], None]:
+    def listen(self, bus: Bus, hear: Callable[[R], None]) -> Callable[[], None]:
         """Hear it from now on; the result ends that. What cannot be understood is logged and passed over."""
 
-        async def heard(message: Message) -> None:
+        def heard(message: Message) -> None:
             try:
                 news = to_record(dict(message.body), self.record, tolerant=True)
             except (TypeError, ValueError) as error:
@@ -40,7 +40,7 @@ class Topic(Generic[R]):
                     "a published message could not be read", topic=self.name, sender=message.sender, why=str(error)
                 )
                 return
-            await hear(news)
+            hear(news)
 
         return bus.listen(self.name, heard)
 

@@ -95,11 +95,11 @@ class Conductor:
         await self.reports.renewal.close()
         await self._announcer.stop()
 
-    async def _new_work(self, news: topics.NewWork) -> None:
+    def _new_work(self, news: topics.NewWork) -> None:
         self.engine.interrupt(set(news.cancelled))
         self.engine.wake()
 
-    async def _servers_changed(self, news: topics.ServersChanged) -> None:
+    def _servers_changed(self, news: topics.ServersChanged) -> None:
         self.reports.renewal.changed(news.servers)
 
     def _note(self, work: AnyWork, state: str) -> None:
@@ -108,7 +108,7 @@ class Conductor:
         if state in ("done", "failed") and work.noted_end is None:
             self.reports.renewal.changed([work.server_id])
 
-    async def _networks_changed(self, news: topics.NetworksChanged) -> None:
+    def _networks_changed(self, news: topics.NetworksChanged) -> None:
         self.parts.wiring.poke(news.hosts)
 
     async def sweep(self) -> None:

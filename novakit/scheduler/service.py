@@ -123,14 +123,14 @@ class SchedulerService(SchedulerCalls):
     async def trace(self, limit: int) -> SchedulerTrace:
         return await self.scheduler.trace(min(limit, MAX_TRACE))
 
-    async def build_ended(self, news: topics.BuildEnded) -> None:
+    def build_ended(self, news: topics.BuildEnded) -> None:
         """Hear how a build ended."""
         self.scheduler.state.build_ended(news.host, news.worked)
 
-    async def group_changed(self, news: topics.GroupChanged) -> None:
+    def group_changed(self, news: topics.GroupChanged) -> None:
         """Hear that a server group has another rule or other members."""
         self.scheduler.groups.forget([news.id])
 
-    async def stale(self, news: topics.Changed) -> None:
+    def stale(self, news: topics.Changed) -> None:
         """Hear that hosts, placement or aggregates changed."""
         self.scheduler.state.mark_stale()

@@ -62,7 +62,7 @@ def heard(compute: Compute) -> list[str]:
 
 
 def _note(compute: Compute, topic: topics.Topic[Any], told: list[str]) -> None:
-    async def note(_: object) -> None:
+    def note(_: object) -> None:
         told.append(topic.name)
 
     topic.listen(compute.requests.bus, note)

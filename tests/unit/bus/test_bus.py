@@ -122,8 +122,8 @@ async def test_topics_reach_every_listener(join):
     api, scheduler = await join("api"), await join("scheduler")
     heard = asyncio.Queue()
 
-    async def listener(message):
-        await heard.put((message.sender, message.body["n"]))
+    def listener(message):
+        heard.put_nowait((message.sender, message.body["n"]))
 
     scheduler.listen("hosts.changed", listener)
     async with asyncio.timeout(30):
