@@ -17,7 +17,7 @@ import typing
 from abc import ABC
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -291,52 +291,46 @@ def serve(
     """
     of(bus.identity)
     answers = KeptAnswers()
-    handlers = {
-        each: _explained(_handler(method, of, require, answers), explain)
-        for each, method in methods_of(contract).items()
-    }
+    handlers = {each: _handler(method, of, require, explain, answers) for each, method in methods_of(contract).items()}
     return bus.serve(contract.target.format(name), handlers)
 
 
-def _explained(handler: Handler, explain: Callable[[BaseException], Exception | None]) -> Handler:
+def _handler(
+    method: Method,
+    of: Callable[[str], Contract],
+    require: Callable[[str], None],
+    explain: Callable[[BaseException], Exception | None],
+    answers: KeptAnswers,
+) -> Handler:
+    repeat = method.declared.repeat_by
+    changes = repeat != READS
+
     async def handle(message: Message) -> object:
+        token = _until.set(None)
         try:
-            return await handler(message)
+            if message.sender.partition(":")[0] not in method.declared.by:
+                raise not_permitted(message.sender, "call", method.name)
+            if changes:
+                require(message.deployment)
+            given = _given(method, message)
+            within = message.body.get(WITHIN)
+            if isinstance(within, int | float):
+                _until.set(world.monotonic() + within)
+            work = partial(_answered, method, of(message.sender), given)
+            return await (answers.answer(repeat, method.name, message.sender, given, work) if changes else work())
         except Exception as error:  # a border: what is known of is told in its own words, the rest as it is
             told = explain(error)
             if told is None or told is error:
                 raise
             raise told from error
-
-    return handle
-
-
-def _handler(
-    method: Method, of: Callable[[str], Contract], require: Callable[[str], None], answers: KeptAnswers
-) -> Handler:
-    repeat = method.declared.repeat_by
-
-    async def answer(sender: str, given: Mapping[str, object]) -> object:
-        return method.answer.sealed(await getattr(of(sender), method.name)(**given))
-
-    async def handle(message: Message) -> object:
-        if message.sender.partition(":")[0] not in method.declared.by:
-            raise not_permitted(message.sender, "call", method.name)
-        if repeat != READS:
-            require(message.deployment)
-        given = _given(method, message)
-        within = message.body.get(WITHIN)
-        token = _until.set(world.monotonic() + within if isinstance(within, int | float) else None)
-        try:
-            if repeat == READS:
-                return await answer(message.sender, given)
-            return await answers.answer(
-                repeat, method.name, message.sender, given, lambda: answer(message.sender, given)
-            )
         finally:
             _until.reset(token)
 
     return handle
+
+
+async def _answered(method: Method, by: Contract, given: Mapping[str, object]) -> object:
+    return method.answer.sealed(await getattr(by, method.name)(**given))
 
 
 def _given(method: Method, message: Message) -> dict[str, object]:

@@ -99,10 +99,7 @@ class KeptAnswers:
             await before.ended.wait()
             if before.is_answered:
                 return before.answer
-        return await self._first(subject, _Kept(key), work)
-
-    async def _first(self, subject: object, one: _Kept, work: Callable[[], Awaitable[object]]) -> object:
-        self._latest[subject] = one
+        self._latest[subject] = one = _Kept(key)
         self._latest.move_to_end(subject)
         while len(self._latest) > self.most:
             self._latest.popitem(last=False)
