@@ -6,8 +6,7 @@ Only records that cannot be changed, which their contract has looked at, are han
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import attrs
 import orjson
@@ -27,7 +26,8 @@ from novakit.bus.interface import (
     check_permitted,
     remote_error,
 )
-from novakit.bus.places import waiting_for_a_host
+from novakit.bus.places import held_place
+from novakit.concurrency.deadlines import Deadline
 
 log = structlog.get_logger(__name__)
 
@@ -52,17 +52,16 @@ class _Served:
         """Return what calls are given out by, the least first: silent participants last, then those with most to do."""
         return self.participant.silent, self._running
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count a call while it is answered."""
+    def begin(self) -> None:
+        """Count a call until its `end`."""
         self._running += 1
         self.idle.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self.idle.set()
+
+    def end(self) -> None:
+        """Count a call no more, as it is answered."""
+        self._running -= 1
+        if not self._running:
+            self.idle.set()
 
 
 @attrs.define
@@ -116,10 +115,15 @@ class MemoryParticipant:
             # To the end: of servers that are equally busy, `min` takes the first, so they take turns.
             servers.remove(served)
             servers.append(served)
-        if not _is_alone(target):
+        place = held_place() if _is_alone(target) else None
+        if place is None:
             return await self._ask(served, target, method, body, within)
-        async with waiting_for_a_host():
+        # Nobody waits for a place because a host answers late.
+        place.give()
+        try:
             return await self._ask(served, target, method, body, within)
+        finally:
+            await place.take()
 
     async def call_each(
         self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
@@ -143,14 +147,15 @@ class MemoryParticipant:
             raise remote_error("NotFound", f"{target} has no {method}")
         # Encoded and decoded although both sides are here: a body that only works within one process would be found
         # out when roles are run apart, and a handler could change what its caller still uses.
-        sealed = {name: value for name, value in (body or {}).items() if isinstance(value, Sealed)}
-        given = {name: value for name, value in (body or {}).items() if name not in sealed}
-        plain = orjson.loads(orjson.dumps({**tracing.carried(), **given}))
-        message = Message(self.identity, {**plain, **sealed}, self._bus.deployment)
+        sealed: dict[str, object] = {}
+        given = tracing.carried()
+        for name, value in (body or {}).items():
+            (sealed if isinstance(value, Sealed) else given)[name] = value
+        message = Message(self.identity, {**orjson.loads(orjson.dumps(given)), **sealed}, self._bus.deployment)
+        served.begin()
         try:
-            with served.busy():
-                async with asyncio.timeout(within):
-                    answer = await served.methods[method](message)
+            with Deadline(within):
+                answer = await served.methods[method](message)
         except TimeoutError as error:
             raise Unreachable(f"{target} did not answer {method} within {within} s") from error
         except (Unreachable, RemoteError):
@@ -160,6 +165,8 @@ class MemoryParticipant:
             if kind not in EXPECTED:
                 log.warning("a bus handler failed", target=target, method=method, exc_info=error)
             raise remote_error(kind, str(error)) from error
+        finally:
+            served.end()
         return answer if isinstance(answer, Sealed) else orjson.loads(orjson.dumps(answer))
 
     async def publish(self, topic: str, body: Mapping[str, object]) -> None:

@@ -29,11 +29,11 @@ BURST, PACE, PACE_OF_ALL = 64 << 20, 16 << 20, 64 << 20
 """Bytes that a host may send at once, four of its longest messages, and a second; and all that are ahead, a second."""
 FRAME = 16 << 10
 """Bytes that a message counts beyond its own: the shortest costs 60 µs, too. So 4,096 at once, and 1,024 a second."""
-_place: ContextVar["_Place | None"] = ContextVar("place", default=None)
+_place: ContextVar["Place | None"] = ContextVar("place", default=None)
 
 
 @attrs.define
-class _Place:
+class Place:
     """A place that one call has, gives up while it waits for a host, and takes again."""
 
     share: Share
@@ -81,7 +81,7 @@ class HostPlaces:
         if share is None:
             share = Share(total=HOSTS_AT_WORK, each=HOST_AT_WORK, waiting_each=self.most_waiting)
             self._shares[method] = share
-        place = _Place(share, host)
+        place = Place(share, host)
         await place.take()
         token = _place.set(place)
         try:
@@ -91,18 +91,10 @@ class HostPlaces:
             place.give()
 
 
-@asynccontextmanager
-async def waiting_for_a_host() -> AsyncIterator[None]:
-    """Hold no place while a host is asked; without a place, and in a task beside the call, nothing happens."""
+def held_place() -> Place | None:
+    """Return the place of the call that this task answers; none in a task beside it, and while it is given up."""
     place = _place.get()
-    if place is None or not place.is_held or place.task is not asyncio.current_task():
-        yield
-        return
-    place.give()
-    try:
-        yield
-    finally:
-        await place.take()
+    return place if place is not None and place.is_held and place.task is asyncio.current_task() else None
 
 
 @attrs.define
