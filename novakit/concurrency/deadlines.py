@@ -10,6 +10,7 @@ The cost: 2 µs for a deadline, where `asyncio.timeout` takes 5; the end of the 
 
 import asyncio
 import contextvars
+import math
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -39,22 +40,23 @@ class _Alarms:
     loop: asyncio.AbstractEventLoop
     waiting: dict[Alarm, None] = attrs.field(factory=dict)
     """Those that have not rung, in the order in which they were set."""
-    _timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.Handle | None = None
+    _wakes_at: float = math.inf
 
     def add(self, seconds: float, ring: Callable[[], object]) -> Alarm:
         alarm = Alarm(self.loop.time() + seconds, ring, self)
         self.waiting[alarm] = None
-        if self._timer is None or alarm.at < self._timer.when():
+        if alarm.at < self._wakes_at:
             self._wake_at(alarm.at)
         return alarm
 
     def _wake_at(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_at(moment, self._wake)
+        self._wakes_at, self._timer = moment, self.loop.call_at(moment, self._wake)
 
     def _wake(self) -> None:
-        self._timer, now = None, self.loop.time()
+        self._wakes_at, self._timer, now = math.inf, None, self.loop.time()
         try:
             for alarm in [alarm for alarm in self.waiting if alarm.at <= now]:
                 # One that rang before may have taken it back.
