@@ -21,6 +21,7 @@ from novakit import tracing, world
 from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.calls.counts import ConductorCounts, OperationCounts
 from novakit.compute.states import UndefinedMove
+from novakit.concurrency.deadlines import Deadline
 from novakit.conductor.guests import age
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
@@ -169,7 +170,7 @@ class Engine:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(REST):
+            with Deadline(REST):
                 await self._wake.wait()
         except TimeoutError:
             return

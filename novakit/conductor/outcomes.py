@@ -18,6 +18,7 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.concurrency.deadlines import alarm
 from novakit.concurrency.gather import Gather
 from novakit.conductor.work import AnyWork, Commit, JoinedCommit, Unwritten
 from novakit.store import Store
@@ -84,7 +85,7 @@ class Outcomes:
         def begin() -> None:
             later.writing = world.spawn(write(), name=f"operation/{work.id}/later")
 
-        later.due = asyncio.get_running_loop().call_later(LATER, begin)
+        later.due = alarm(LATER, begin)
 
     async def write(self, work: AnyWork, commits: Sequence[Commit], **values: object) -> None:
         """Write what an operation came to, with what of it is unwritten.
@@ -109,7 +110,7 @@ class Outcomes:
         later = work.unwritten
         if later is not None:
             if later.due is not None:
-                later.due.cancel()
+                later.due.take_back()
             if later.writing is not None:
                 await asyncio.wait([later.writing])
         left, work.unwritten = work.unwritten, None

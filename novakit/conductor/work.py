@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import attrs
 
 from novakit.compute.states import Move, Moved
+from novakit.concurrency.deadlines import Alarm
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.plain import to_plain, to_record
 
@@ -73,7 +74,7 @@ class Unwritten:
 
     step: str
     commits: list[Commit]
-    due: asyncio.TimerHandle | None = None
+    due: Alarm | None = None
     writing: asyncio.Task[None] | None = None
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from novakit import tracing, world
+from novakit.concurrency.deadlines import alarm
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.harvest import describe
 from novakit.plughost.offers import Listening, Plugin, Tally
@@ -38,16 +39,25 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     tally.calls += 1
     started = world.monotonic()
     task = world.spawn(_outcome(awaitable), name=f"{plugin.name}/{name}")
+    # Of its own, and not the task: a call that ignores its cancellation is not waited for.
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(_: object = None) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    task.add_done_callback(end)
+    late = alarm(within, end)
     try:
         with tracing.below(f"plugin.{name}", plugin__name=plugin.name):
-            # `wait_for` would wait on for a call that ignores its cancellation.
-            done, _ = await asyncio.wait({task}, timeout=within)
+            await ended
     except asyncio.CancelledError:
         await _stop(plugin, name, task)
         raise
     finally:
+        late.take_back()
         tally.seconds += world.monotonic() - started
-    if not done:
+    if not task.done():
         await _stop(plugin, name, task)
         raise _fault(plugin, name, tally, f"gave no answer within {within:g} s", None)
     if task.cancelled():
