@@ -17,7 +17,7 @@ from novakit.agent.membership import Membership
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
-from novakit.agent.turns import GuestTurns
+from novakit.agent.turns import GuestTurns, StoppableWork, Stopped
 from novakit.agent.wires import Wires
 from novakit.agent.withheld import HeldDevices
 from novakit.bus import Bus, BusError, serve, time_left, topologies
@@ -91,7 +91,7 @@ class Agent(HostCalls):
     _turns: GuestTurns = attrs.field(
         init=False, default=attrs.Factory(lambda self: GuestTurns(host=self.host, membership=self.membership), True)
     )
-    _builds: dict[str, asyncio.Task[Guest]] = attrs.field(factory=dict)
+    _builds: dict[str, StoppableWork] = attrs.field(factory=dict)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list)
     _listeners: MetadataListeners | None = None
     _undo: Callable[[], None] | None = None
@@ -125,9 +125,9 @@ class Agent(HostCalls):
         """Stop serving; guests and their network run on."""
         if self._undo:
             self._undo()
-        for task in [*self._tasks, *self._builds.values()]:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._builds.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks, *(build.stop() for build in self._builds.values()), return_exceptions=True)
         if self._listeners:
             await self._listeners.close()
         await self.notes_kept.close()
@@ -254,17 +254,11 @@ class Agent(HostCalls):
     async def _building(self, plan: BuildPlan) -> Guest:
         if self.notes_kept.version(plan.guest.id):
             raise Refused(f"{self.host} already has a finished guest of server {plan.guest.id}")
-        # A task of its own, so that `destroy` can stop the build without stopping the call that waits for it.
-        task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.guest.id}")
-        self._builds[plan.guest.id] = task
+        build = self._builds[plan.guest.id] = StoppableWork()
         try:
-            return await task
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
-            # Either the caller was cancelled, or the build was: only the first may go on as a cancellation.
-            if (current := asyncio.current_task()) and current.cancelling():
-                raise
+            with build:
+                return await self._build_guest(plan)
+        except Stopped:
             raise Busy(f"the build of {plan.guest.id} was stopped by its deletion") from None
         finally:
             self._builds.pop(plan.guest.id, None)
@@ -305,9 +299,7 @@ class Agent(HostCalls):
 
     async def destroy(self, server: str) -> None:
         if build := self._builds.get(server):
-            build.cancel()
-            await asyncio.wait([build])
-
+            await build.stop()
         await self._turns.take(server, lambda: self._remove(server))
 
     async def _remove(self, server: str) -> None:

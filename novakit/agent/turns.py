@@ -1,7 +1,11 @@
-"""One thing at a time to each guest of a host, with what it failed of told as the conductor has to know it."""
+"""One thing at a time to each guest of a host, with what it failed of told as the conductor has to know it.
+
+What was begun for a guest can be stopped by who has to remove it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -46,3 +50,40 @@ class GuestTurns:
                     f"A disk of the host {self.host} is full: {said}. Make room there, first in"
                     f" {self.membership.directory}; until then such work goes to other hosts."
                 ) from error
+
+
+class Stopped(Exception):
+    """Somebody stopped the work; the task that did it goes on."""
+
+
+@attrs.define(eq=False)
+class StoppableWork:
+    """What is inside is done by the task of whoever asked for it, and may be stopped by somebody else.
+
+    Raises Stopped then, while a cancellation of the task itself goes on as one.
+    """
+
+    _ended: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    _task: "asyncio.Task[object]" = attrs.field(init=False)
+    _cancelling: int = attrs.field(init=False)
+    """How often the task was cancelled before."""
+    _is_stopped: bool = attrs.field(init=False, default=False)
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "only what a task does can be stopped"
+        self._task, self._cancelling = task, task.cancelling()
+
+    async def stop(self) -> None:
+        """Stop the work, and wait for its end."""
+        if not self._is_stopped and not self._ended.is_set():
+            self._is_stopped = True
+            self._task.cancel()
+        await self._ended.wait()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._is_stopped and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise Stopped from error
