@@ -1,6 +1,5 @@
 """Typed contracts: one declaration for who asks and who answers."""
 
-import asyncio
 from abc import abstractmethod
 from functools import partial, reduce
 from pathlib import Path
