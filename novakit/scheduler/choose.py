@@ -9,7 +9,6 @@ The cost: 0.2 ms for a decision over 1,000 hosts, 0.34 ms over 10,000; a further
 filter and weigher on one host.
 """
 
-import asyncio
 from collections.abc import Sequence
 from operator import attrgetter
 
@@ -17,10 +16,8 @@ import attrs
 import numpy as np
 
 from novakit import tracing, world
-from novakit.calls.decisions import TriedHost
-from novakit.calls.scheduler import Earlier, NextBest, Refusal, Selection
+from novakit.calls.scheduler import NextBest
 from novakit.concurrency.turns import Turns
-from novakit.scheduler.claims import Given
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.groups import ANTI_AFFINITY, Groups
@@ -29,44 +26,8 @@ from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import Decision
-from novakit_fit.affinity import Choice
-from novakit_fit.trees import Shares
+from novakit.scheduler.tries import Try, Waiting
 from novakit_hookspecs.scheduling import Ask
-
-
-@attrs.define(eq=False)
-class Waiting:
-    """A server that waits for its host."""
-
-    ask: Ask
-    answer: asyncio.Future[Selection | Refusal]
-    asked: Ask
-    """As it came, for comparing with the next one."""
-    since: float = attrs.field(factory=world.monotonic)
-    trace: tracing.Context = attrs.field(factory=tracing.here)
-    """Below what the decision's span hangs."""
-    earlier: Earlier | None = None
-    conflicts: list[TriedHost] = attrs.field(factory=list)
-
-    @property
-    def over(self) -> bool:
-        """Return whether it was answered, or whoever asked waits no more."""
-        return self.answer.done()
-
-
-@attrs.define(eq=False)
-class Try:
-    """A server with the host that was chosen for it, before the claim."""
-
-    waiting: Waiting
-    decision: Decision
-    row: int
-    alternates: tuple[NextBest, ...]
-    choice: Choice | None = None
-    """What the table counts as given to it of cells and devices."""
-    shares: Shares = ()
-    """What the table counts as given to it of the host's providers."""
-    given: Given = attrs.field(factory=Given)
 
 
 _BUT_IDS = attrgetter(*(field.name for field in attrs.fields(Ask) if field.name not in ("server_id", "request_id")))

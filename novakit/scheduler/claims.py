@@ -14,12 +14,12 @@ from typing import Any
 
 import attrs
 
-from novakit.calls.decisions import GivenDevice
 from novakit.placement import AllocationClaim
 from novakit.placement.ledger import Ledger
 from novakit.scheduler.picture import cells, devices, trees
 from novakit.scheduler.picture.devices import Function
 from novakit.scheduler.picture.state import CloudState
+from novakit.scheduler.tries import Given
 from novakit.store import Session
 from novakit.store.scheduler import numa, picture
 from novakit_fit.affinity import Choice, beside_devices
@@ -27,19 +27,6 @@ from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.plain import to_plain, to_record
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock
-
-
-@attrs.frozen
-class Given:
-    """What a server holds beside amounts."""
-
-    numa: tuple[Taken, ...] = ()
-    """One for each guest cell."""
-    devices: tuple[GivenDevice, ...] = ()
-    """By address."""
-
-
-NOTHING = Given()
 
 
 async def claim(

@@ -29,8 +29,7 @@ from novakit.placement import Placement
 from novakit.placement.ledger import CONCURRENT_UPDATE
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
-from novakit.scheduler.choose import Chooser, Try, Waiting
-from novakit.scheduler.claims import NOTHING, Given
+from novakit.scheduler.choose import Chooser
 from novakit.scheduler.limits import Counts, SchedulerLimits
 from novakit.scheduler.picture.groups import Groups, admit
 from novakit.scheduler.picture.state import CloudState
@@ -38,6 +37,7 @@ from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.record import Decision
 from novakit.scheduler.pipeline.steps import AnyPipelineStep
+from novakit.scheduler.tries import NOTHING, Given, Try, Waiting
 from novakit.scheduler.whatif import capacity, trace
 from novakit.store import Session, Store
 from novakit.store.engine import Row

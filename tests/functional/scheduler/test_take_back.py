@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from novakit.scheduler.choose import Waiting
+from novakit.scheduler.tries import Waiting
 from novakit.scheduler.select import Scheduler
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
