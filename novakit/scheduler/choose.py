@@ -29,7 +29,6 @@ from novakit.scheduler.pipeline.record import Decision
 from novakit.scheduler.tries import Try, Waiting
 from novakit_hookspecs.scheduling import Ask
 
-
 _BUT_IDS = attrgetter(*(field.name for field in attrs.fields(Ask) if field.name not in ("server_id", "request_id")))
 
 
@@ -154,10 +153,11 @@ class Chooser:
             batch.last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
         self.state.count_kind(rows[0], one.ask, 1)
-        choice, shares = cells.take(table, rows[0], one.ask), trees.take(table, rows[0], one.ask)
+        request = cells.wanted(one.ask)
+        choice, shares = cells.take(table, rows[0], request), trees.take(table, rows[0], one.ask)
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
             group.put(one.ask.server_id, table.names[rows[0]])
-        return Try(one, decision, rows[0], alternates, choice, shares)
+        return Try(one, decision, rows[0], alternates, request, choice, shares)
 
     def _best(self, ranking: Ranking) -> list[int]:
         return ranking.best(1 + self.limits.alternates, self.limits.subset)

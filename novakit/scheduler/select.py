@@ -12,7 +12,7 @@ more transaction (`limits.tries` at most).
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import attrs
@@ -31,15 +31,15 @@ from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
 from novakit.scheduler.choose import Chooser
 from novakit.scheduler.limits import Counts, SchedulerLimits
-from novakit.scheduler.picture.groups import Groups, admit
+from novakit.scheduler.picture.groups import Groups
 from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.record import Decision
 from novakit.scheduler.pipeline.steps import AnyPipelineStep
-from novakit.scheduler.tries import NOTHING, Given, Try, Waiting
+from novakit.scheduler.tries import Given, Try, Waiting
 from novakit.scheduler.whatif import capacity, trace
-from novakit.store import Session, Store
+from novakit.store import Store
 from novakit.store.engine import Row
 from novakit.store.faults import is_collision
 from novakit.store.scheduler import decisions, numa, picture
@@ -214,14 +214,7 @@ class Scheduler:
                 # The conductor waits until the host is on the disk, and with it this claim, before anything is done
                 # there; a claim that is lost with the power is made anew by the same operation.
                 async with self.store.write(flushed=False) as session:
-                    # Two schedulers that were asked about one server must not both claim: whoever comes second finds
-                    # the claim in `_held`. Before any row is locked, so that nobody waits in a circle.
-                    await session.serialise_each(one.ask.server_id for one in pending)
-                    known = await picture.known_consumers(session, {one.ask.server_id for one in pending})
-                    held = self._held(pending, known)
-                    # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
-                    wanted = [one for one in tries if one.waiting not in held and not one.waiting.over]
-                    claimed = await self._claim(session, wanted, counted, known)
+                    claimed, held = await claims.claim(session, self.state, pending, tries, counted)
                     written: dict[int, object] = {}
                     rows = [one.decision.row(written) for one in claimed]
                     # Who has a claim was given room a second time: whoever was refused beside that is decided again.
@@ -267,37 +260,6 @@ class Scheduler:
                 rows = {server: self.state.table.row_of_provider(root) for server, root in roots.items()}
                 hosts = {server: self.state.table.names[row] for server, row in rows.items() if row is not None}
                 one.ask = attrs.evolve(one.ask, server_hosts=hosts)
-
-    def _held(self, pending: Sequence[Waiting], known: Mapping[str, str | None]) -> dict[Waiting, int]:
-        """Find the servers that have a claim already, on a host they may stay on."""
-        held: dict[Waiting, int] = {}
-        for one in pending if known else ():
-            row = self.state.table.row_of_provider(known.get(one.ask.server_id) or "")
-            if row is not None and self.state.table.names[row] not in one.ask.excluded_hosts:
-                held[one] = row
-        return held
-
-    async def _claim(self, session: Session, tries: Sequence[Try], counted: int, known: Collection[str]) -> list[Try]:
-        grouped = [
-            (one.waiting.ask.group.id, one.waiting.ask.server_id, self.state.table.providers[one.row])
-            for one in tries
-            if one.waiting.ask.group
-        ]
-        crowded = await admit(session, grouped) if grouped else set()
-        admitted = [one for one in tries if one.waiting.ask.server_id not in crowded]
-        if not admitted:
-            return []
-        claimed = []
-        asks = [(one.waiting.ask, one.row) for one in admitted]
-        new = {ask.server_id for ask, _ in asks}.difference(known)
-        answers = await claims.claim(session, self.state, asks, counted, new=new)
-        for one, given in zip(admitted, answers, strict=True):
-            if given is not None:
-                one.given = given
-                if given != NOTHING:
-                    one.decision.add(numa=given.numa, devices=given.devices)
-                claimed.append(one)
-        return claimed
 
     async def _settle(
         self,

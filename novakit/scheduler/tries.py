@@ -7,6 +7,7 @@ import attrs
 from novakit import tracing, world
 from novakit.calls.decisions import GivenDevice, TriedHost
 from novakit.calls.scheduler import Earlier, NextBest, Refusal, Selection
+from novakit.scheduler.picture.cells import CellsRequest
 from novakit.scheduler.pipeline.record import Decision
 from novakit_fit.affinity import Choice
 from novakit_fit.trees import Shares
@@ -55,8 +56,11 @@ class Try:
     decision: Decision
     row: int
     alternates: tuple[NextBest, ...]
+    request: CellsRequest | None = None
+    """What it wants of the host's cells and devices."""
     choice: Choice | None = None
     """What the table counts as given to it of cells and devices."""
     shares: Shares = ()
     """What the table counts as given to it of the host's providers."""
     given: Given = NOTHING
+    """What it holds once it is claimed."""

@@ -81,9 +81,8 @@ def reckoned(host: NumaHost) -> NumaHost:
     return host
 
 
-def take(table: HostTable, row: int, ask: Ask) -> Choice | None:
+def take(table: HostTable, row: int, one: CellsRequest | None) -> Choice | None:
     """Count in the table what a server is about to be given, and tell it."""
-    one = wanted(ask)
     choice = one.choose(table.column("numa")[row], table.column("pci")[row] or ()) if one is not None else None
     if choice is not None:
         _count(table, row, choice, 1)

@@ -226,7 +226,7 @@ class _Run:
         self.release(ask.server_id)
         claim = _Claim(ask, row, None, ask.server_id in self._built)
         self._count(claim, 1)
-        claim.choice, claim.shares = cells.take(self.table, row, ask), trees.take(self.table, row, ask)
+        claim.choice, claim.shares = cells.take(self.table, row, cells.wanted(ask)), trees.take(self.table, row, ask)
         self._claims[ask.server_id] = claim
         self._in_use[row] += 1
         if ask.group is not None:

@@ -32,6 +32,17 @@ _STOCK = (
     .select_from(providers.outerjoin(inventories, inventories.c.provider_id == providers.c.id))
     .where(_among(providers.c.id))
 )
+_KNOWN = (
+    sa.select(consumers.c.id, providers.c.root_id)
+    .outerjoin(allocations, allocations.c.consumer_id == consumers.c.id)
+    .outerjoin(providers, providers.c.id == allocations.c.provider_id)
+    .where(consumers.c.id.in_(sa.bindparam("consumers", expanding=True)))
+)
+_STOCK_AND_KNOWN = sa.union_all(
+    _STOCK.add_columns(sa.cast(sa.null(), sa.String).label("consumer_id")),
+    _KNOWN.with_only_columns(providers.c.root_id, *[sa.null()] * 8, consumers.c.id),
+)
+"""The stock, and for each known consumer and what it holds a row with the root provider in the place of a provider."""
 _OWNER = ("project_id", "user_id", "type", "generation", "updated_at")
 _CHANGE_CONSUMER = (
     sa.update(consumers)
@@ -75,6 +86,29 @@ async def lock_stock(session: Session, provider_ids: Iterable[str]) -> list[Row]
     if session.dialect == "postgresql":
         await session.execute(_LOCKED_PROVIDERS, {"ids": wanted})
     return await _rows(session, _STOCK, wanted)
+
+
+async def lock_stock_for_new(
+    session: Session, consumer_ids: Iterable[str], provider_ids: Iterable[str]
+) -> tuple[dict[str, str | None], list[Row]]:
+    """Do as `lock_stock` does for consumers that are most likely new.
+
+    Returns beside it those of them that are known, each with the root provider of what it holds, if anything; where
+    there are any, nothing need be locked, and nothing be fetched: consumers are locked before any stock.
+    """
+    asked = sorted(set(consumer_ids))
+    if session.dialect == "postgresql":
+        # In three: what is read beside a lock may be older than the lock.
+        known = {row[0]: row[1] for row in await session.rows(_KNOWN, {"consumers": asked})}
+        return known, [] if known else await lock_stock(session, provider_ids)
+    values = {"ids": sorted(set(provider_ids)), "consumers": asked}
+    known, stock = {}, []
+    for row in (await session.execute(_STOCK_AND_KNOWN, values)).mappings():
+        if row["consumer_id"] is None:
+            stock.append(row)
+        else:
+            known[row["consumer_id"]] = row["id"]
+    return known, stock
 
 
 async def add_consumers(session: Session, rows: Sequence[dict[str, object]]) -> None:

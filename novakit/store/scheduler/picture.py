@@ -162,22 +162,6 @@ async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_i
     return found
 
 
-_KNOWN = (
-    sa.select(consumers.c.id, providers.c.root_id)
-    .outerjoin(allocations, allocations.c.consumer_id == consumers.c.id)
-    .outerjoin(providers, providers.c.id == allocations.c.provider_id)
-    .where(consumers.c.id.in_(_IDS))
-)
-
-
-async def known_consumers(session: Session, consumer_ids: Iterable[str]) -> dict[str, str | None]:
-    """Give those of some consumers that the ledger knows, each with the root provider of what it holds, if anything."""
-    found: dict[str, str | None] = {}
-    for some in chunks(sorted(consumer_ids)):
-        found.update((row[0], row[1]) for row in await session.rows(_KNOWN, {"ids": some}))
-    return found
-
-
 async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str, set[str]]:
     """Give, by consumer, the providers below a root that it holds something of."""
     found: dict[str, set[str]] = {}

@@ -1,5 +1,6 @@
 """The picture follows what becomes of hosts."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from novakit import world
 from novakit.calls.scheduler import Refusal, Selection
 from novakit.scheduler import claims
+from novakit.scheduler.tries import Waiting
 from novakit.store.compute import aggregates, hosts, servers
 from novakit_hookspecs.columns import of_class
 
@@ -153,10 +155,11 @@ async def test_a_claim_that_a_look_has_dropped_from_the_picture_is_read(cloud: A
     state.refresh_every = 3600
     await scheduler.open()
     ask, reads = make(), state.stock_reads
-    state.table.add_claim(0, ask.resources)
+    waiting = Waiting(ask, asyncio.get_running_loop().create_future(), ask)
+    tries, _ = await scheduler.chooser.choose([waiting])
     await state.reread([0])  # as a look does that comes between the decision and the claim
     async with cloud.store.write() as session:
-        assert None not in await claims.claim(session, state, [(ask, 0)], reads)
+        assert await claims.claim(session, state, [waiting], tries, reads) == (tries, {})
     assert counted(scheduler) == {"host0": 0}
     state.mark_stale()
     await state.refresh()

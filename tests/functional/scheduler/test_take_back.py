@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from novakit.scheduler.tries import Waiting
 from novakit.scheduler.select import Scheduler
+from novakit.scheduler.tries import Waiting
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 from tests.functional.scheduler.test_request_groups import card

@@ -86,7 +86,7 @@ async def one_after_another(hosts: Sequence[Host], ask: Ask, row: int, driver: O
             return count
         table.add_claim(row, ask.resources)
         table.put(row, io_ops=0)
-        cells.take(table, row, ask)
+        cells.take(table, row, cells.wanted(ask))
         if ask.group is not None:
             members = {**ask.group.hosts, f"host{row}": ask.group.hosts.get(f"host{row}", 0) + 1}
             ask = attrs.evolve(ask, group=attrs.evolve(ask.group, hosts=members))
@@ -154,7 +154,7 @@ async def ends(built: tuple[Pipeline, HostTable], ask: Ask, told: Mapping[str, A
     assert row is not None
     for _ in range(told.fits):
         table.add_claim(row, ask.resources)
-        cells.take(table, row, ask)
+        cells.take(table, row, cells.wanted(ask))
     if what in ask.resources:
         assert table.column(of_class("free", what))[row] < ask.resources[what]
     elif what == capacity.APART:
