@@ -94,8 +94,15 @@ def on_connecting(error: BaseException) -> StoreAway | None:
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError | TimeoutError) or state.startswith(_PASSING) or is_passing(error):
         # What the error says may hold an address or a name of the operator's; users get its kind.
-        unknown = "the name of its host is not known" if isinstance(error, socket.gaierror) else None
-        return StoreAway(unknown or type(error).__name__)
+        return StoreAway(_known(error) or type(error).__name__)
+    return None
+
+
+def _known(error: BaseException) -> str | None:
+    if isinstance(error, socket.gaierror):
+        return "the name of its host is not known"
+    if isinstance(error, ConnectionError) and "rejected SSL" in str(error):
+        return "it offers no TLS, which ssl in its URL asks for"
     return None
 
 

@@ -128,7 +128,26 @@ WRONG_VALUES = [
     ),
     Case("a file nowhere", config('database = "sqlite+aiosqlite:////nope/x.db"'), ("no such directory",), ("serve",)),
     Case("a directory", config('database = "sqlite+aiosqlite:////tmp"'), ("which is a directory",), ("serve",)),
-    Case("port that is none", config('database = "postgresql+asyncpg://u@h:99999/n"'), ("names an invalid port",)),
+    *(
+        Case(f"no place {place}", config(f'database = "postgresql+asyncpg://u:hush@{place}"'), (words,))
+        for place, words in (
+            ("h:99999/n", "invalid host or port"),
+            ("h:0/n", "invalid host or port"),
+            ("[::1/n", "invalid host or port"),
+            (f"{'x' * 64}:1/n", "invalid host or port"),
+            ("a..b/n", "invalid host or port"),
+            ("h/n?host=a..b", "host= that is no host"),
+            ("h/n?host=a:1,b:99999", "no number from 1 to 65535"),
+            ("h/n?port=99999", "no number from 1 to 65535"),
+            ("h/n?port=", "no number from 1 to 65535"),
+            ("h/n%00", "control character"),
+            ("h/n?host=%0a", "control character"),
+        )
+    ),
+    *(
+        Case(f"sqlite with %{code}", config(f'database = "sqlite+aiosqlite:///x%{code}"'), ("control character",))
+        for code in ("00", "0A", "1f", "7F")
+    ),
     Case("external_cidr", config('[network]\nexternal_cidr = "172.24.4.0/99"'), ("external_cidr", "172.24.4.0/24")),
     *(
         Case(
@@ -317,6 +336,15 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Cap
         assert run(command, tmp_path) == 2
         said = capsys.readouterr().err
         assert "The database cannot be reached" in said and "hush" not in said
+
+
+def test_a_database_without_tls_that_is_asked_for_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], postgres_url: str
+) -> None:
+    config(f'database = "{postgres_url}?ssl=require"')(tmp_path)
+    for command in DATABASE:
+        assert run(command, tmp_path) == 2
+        assert "it offers no TLS, which ssl in its URL asks for" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
