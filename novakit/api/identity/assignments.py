@@ -91,8 +91,10 @@ class _Sought:
 
 def _asked(query: MultiMapping[str]) -> _Sought:
     """Read the query. Raises BadRequest for what the list cannot obey, and for what no assignment can be."""
-    if odd := next((name for name in query if name not in FILTERS), None):
-        raise errors.BadRequest(f"This list cannot be filtered by {odd[:80]!r}; it can by {', '.join(FILTERS)}.")
+    if odd := [name for name in query if name not in FILTERS]:
+        raise errors.BadRequest(f"This list cannot be filtered by {odd[0][:80]!r}; it can by {', '.join(FILTERS)}.")
+    if twice := [name for name in query if len(query.getall(name)) > 1]:
+        raise errors.BadRequest(f"{twice[0]} was said more than once; ask for one of them.")
     flags = {name: _flag(query, name) for name in ("effective", "include_names", "include_subtree", "scope.system")}
     wheres = [name for name in ("scope.project.id", "scope.domain.id") if name in query]
     wheres += ["scope.system"] if flags["scope.system"] else []

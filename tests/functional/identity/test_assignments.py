@@ -24,6 +24,8 @@ async def test_assignments_are_listed_with_names_and_implied_roles(cloud: Any) -
     "query",
     [
         "tags=blue",
+        "=1",
+        "user.id=a&user.id=b",
         "limit=1",
         "user.name=admin",
         "scope.system=maybe",
