@@ -242,6 +242,8 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     pci = document.get("pci")
     named = pci.get("alias") if isinstance(pci, dict) else None
     for section, table in [(name, table) for name, table in document.items() if isinstance(table, dict)]:
+        if not table and not _is_section(section):
+            continue
         del document[section]
         for name in list(table):
             is_ours = section in plugin_names.GROUPS or name in own.get(section, ())
@@ -257,6 +259,11 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     if named is not None:
         sentences += _named(document, f"{place}: [pci] alias", named)
     return sentences
+
+
+def _is_section(name: str) -> bool:
+    """Return whether nova.conf has a section of this name, so that an empty one here says nothing."""
+    return name in SECTIONS or any(section == name for section, _ in OPTIONS) or plugin_names.has_section(name)
 
 
 def rules_of(document: Document) -> object:

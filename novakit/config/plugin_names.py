@@ -96,6 +96,11 @@ def said(section: str, name: str, known: Mapping[Place, Meaning]) -> Meaning | N
     return Renamed(own, line.option, _taken(line), adds=line.adds)
 
 
+def has_section(name: str) -> bool:
+    """Return whether an installed plugin knows options of a section."""
+    return any(section == name for section, _ in _installed())
+
+
 def _meant(value: str) -> object:
     """Return the flag, the number or the text that a value is."""
     if value in ("true", "false"):

@@ -158,8 +158,13 @@ class NetworkOptions:
     """Its gateway: on a single host the address of the bridge of the physical network."""
 
     def __attrs_post_init__(self) -> None:
-        if ipaddress.ip_address(self.external_gateway) not in ipaddress.ip_network(self.external_cidr):
+        gateway, network = ipaddress.ip_address(self.external_gateway), ipaddress.ip_network(self.external_cidr)
+        if gateway not in network:
             raise ValueError(f"external_gateway {self.external_gateway} is not in external_cidr {self.external_cidr}")
+        if gateway in (network.network_address, network.broadcast_address):
+            raise ValueError(
+                f"external_gateway {self.external_gateway} is the first or last address of {self.external_cidr}"
+            )
 
 
 @attrs.frozen(kw_only=True)
@@ -313,10 +318,10 @@ def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
             _table(path, f"{group}.{name}", values)
             fields["options"][f"{group}.{name}"] = values
     if profiles := _table(path, "device_profiles", document.pop("device_profiles", {})):
-        if strange := next((name for name in profiles if not device_profiles.NAME.fullmatch(name)), None):
+        if strange := [name for name in profiles if not device_profiles.NAME.fullmatch(name)]:
             raise ConfigError(
                 f"{path}: a device profile's name has up to 255 letters, digits, dots, dashes and _, "
-                f"not {quoted(strange)}."
+                f"not {quoted(strange[0])}."
             )
         fields["device_profiles"] = {
             name: options.fill(f"{path}: [device_profiles.{name}]", DeviceProfile, values)
@@ -329,7 +334,28 @@ def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
     if document:
         known = ", ".join([*SECTIONS, *plugin_names.GROUPS, "device_profiles", "plugins", "database"])
         raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
+    if slow := _too_slow(path, fields):
+        fields["warnings"] = (*fields.get("warnings", ()), *slow)
     return fields
+
+
+def _too_slow(path: Path, fields: Mapping[str, Any]) -> list[str]:
+    """Say where hosts would be waited for less long than they take; they may follow another file, so it is no error."""
+    agent: AgentOptions = fields.get("agent", AgentOptions())
+    conductor: ConductorOptions = fields.get("conductor", ConductorOptions())
+    scheduler: SchedulerOptions = fields.get("scheduler", SchedulerOptions())
+    said = []
+    if agent.heartbeat_every >= conductor.host_down_after:
+        said.append(
+            f"{path}: [agent] heartbeat_every is not below [conductor] host_down_after, so a host that follows it"
+            " counts as down between two heartbeats"
+        )
+    if agent.report_every >= scheduler.metrics_max_age:
+        said.append(
+            f"{path}: [agent] report_every is not below [scheduler] metrics_max_age, so what a host that follows it"
+            " measures counts as missing between two reports"
+        )
+    return said
 
 
 def parse(path: Path) -> dict[str, Any]:

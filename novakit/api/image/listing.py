@@ -37,8 +37,8 @@ async def wanted(call: Call[Images]) -> Wanted:
     query = call.request.query
     if "changes-since" in query:
         raise errors.BadRequest("Version 2 has no filter changes-since; ask for updated_at=gte:TIME.")
-    if twice := next((name for name in query if name not in _SEVERAL and len(query.getall(name)) > 1), None):
-        raise errors.BadRequest(f"{twice[:80]!r} was said more than once; say in:A,B where either will do.")
+    if twice := [name for name in query if name not in _SEVERAL and len(query.getall(name)) > 1]:
+        raise errors.BadRequest(f"{twice[0][:80]!r} was said more than once; say in:A,B where either will do.")
     context = call.context
     marker = None
     if "marker" in query:

@@ -156,6 +156,15 @@ WRONG_VALUES = [
         for cidr in ("0.0.0.0/0", "127.0.0.0/8", "224.0.0.0/4", "169.254.0.0/16")
     ),
     Case("beyond time", config("[agent]\nreport_every = 1e300"), ("report_every must be at most",)),
+    *(
+        Case(f"external_gateway {last}", config(f'[network]\nexternal_gateway = "172.24.4.{last}"'), ("first or last",))
+        for last in (0, 255)
+    ),
+    Case("an empty table of nobody", config("[schedular]"), ("unknown [schedular]",)),
+    Case("a table without a name", config('[""]'), ("unknown []",)),
+    Case(
+        "a profile without a name", config('[device_profiles.""]\ntraits = ["CUSTOM_A"]'), ("a device profile's name",)
+    ),
     Case("beyond days", config("[retention]\ndeleted_servers_days = 99999999999999"), ("at most 36500",)),
     Case("no class", config("[device_profiles.a]\nresources = {X = 1}"), ("standard resource class",)),
     Case("name in lines", config('[device_profiles."a\\nb"]\nresources = {PGPU = 1}'), ("profile's name has",)),

@@ -58,3 +58,24 @@ def test_no_file_is_an_empty_one(tmp_path):
 def test_what_is_wrong_is_named_with_what_is_right(tmp_path, text, says):
     with pytest.raises(ConfigError, match=says):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("section", ["DEFAULT", "vnc", "glance", "filter_scheduler", "libvirt", "database"])
+def test_an_empty_section_of_nova_conf_says_nothing(section, tmp_path):
+    fields = read(tmp_path, f"[{section}]")
+    assert "warnings" not in fields and section not in fields
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[agent]\nheartbeat_every = 60", "down between two heartbeats"),
+        ("[conductor]\nhost_down_after = 9", "down between two heartbeats"),
+        ("[agent]\nreport_every = 180", "missing between two reports"),
+        ("[agent]\nheartbeat_every = 59\nreport_every = 179", None),
+        ("[agent]\nheartbeat_every = 60\n[conductor]\nhost_down_after = 61", None),
+    ],
+)
+def test_a_host_that_would_be_waited_for_too_shortly_is_named(text, words, tmp_path):
+    warnings = read(tmp_path, text).get("warnings", ())
+    assert [words in one for one in warnings] == ([True] if words else [])
