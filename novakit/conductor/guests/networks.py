@@ -85,7 +85,7 @@ class NetworkNotes:
         changed, self._changed = self._changed, set()
         async with self.parts.store.read() as session:
             known = await network_hosts.every(session)
-            strange = {row["host"] for row in await strangers.every(session)}
+            strange = await strangers.counts(session)
             is_served = any(row.gateway and row.host in changed for row in known)
             mark = await surroundings.mark(session) if is_served else self._mark
         everywhere = mark != self._mark

@@ -7,15 +7,18 @@ The invariant: the part of a port is found by everything that it is made of. Eve
 read after the mark that it is remembered under; so while the mark is the same, the part is, too. A note thus says what
 it would say if nothing were remembered, whoever changes the database.
 The cost: two statements for any number of hosts, and 10 µs for each guest; what is not remembered costs six statements
-for networks, four for floating IPs, and two for each step of trust between groups. Of at most `MOST` rows, 1 kB each.
+for networks, four for floating IPs, and two for each step of trust between groups. What is remembered takes 3 kB for
+a guest, and 1 kB for each row of what is around them.
 """
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
+from typing import Any
 
 import attrs
+import orjson
 
 from novakit.concurrency.bounded import BoundedMemory
 from novakit.network.hosts.dhcp import dhcp_port_id
@@ -34,7 +37,7 @@ from novakit.store.network.subnets import with_subnets
 from novakit.store.network.surroundings import NOTED, PASSING, GuestPort, Mark, guest_ports, mark
 
 MOST = 20_000
-"""Rows that are remembered of guests' ports and of their surroundings, each; of more, those that were read last."""
+"""Guests that are remembered, and rows of each kind of what is around them; of more, those that were read last."""
 
 _Parts = Mapping[str, NotedNetworks]
 """By id."""
@@ -58,14 +61,41 @@ class _Era:
 
 
 @attrs.frozen
+class _Guest:
+    """What was read of a guest's port."""
+
+    line: GuestPort
+    part: NotedNetworks
+    floating_ips: Sequence[str]
+    groups: Sequence[str]
+
+    @classmethod
+    def of(cls, line: GuestPort) -> "_Guest":
+        """Read a line."""
+        columns = {name: _noted_value(value) for name, value in zip(NOTED, line.columns, strict=True)}
+        id, groups = columns["id"], sorted(group for (group,) in _read(line.groups))
+        part = NotedNetworks(
+            ports=(columns,),
+            addresses=tuple(
+                {"subnet_id": subnet, "number": number, "port_id": id} for subnet, number in _read(line.addresses)
+            ),
+            port_groups=tuple({"port_id": id, "group_id": group} for group in groups),
+        )
+        return cls(line, part, sorted(floating for (floating,) in _read(line.floating_ips)), groups)
+
+
+@attrs.frozen
 class _Host:
     """What was read of one host."""
 
-    guests: Mapping[str, tuple[GuestPort, NotedNetworks]]
-    """Ports with their parts, by id."""
-    parts: Sequence[NotedNetworks]
-    note: NotedNetworks
+    guests: Mapping[str, _Guest] = attrs.field(factory=dict)
+    """By the port's id."""
+    parts: Sequence[NotedNetworks] = ()
+    note: NotedNetworks = NOTHING
     """Their sum."""
+
+
+_UNKNOWN = _Host()
 
 
 @attrs.define
@@ -82,45 +112,48 @@ class Noting:
         if now != self._era.mark:
             self._era = _Era(now)
         era = self._era  # another reading may begin a new one meanwhile
-        lines: dict[str, list[GuestPort]] = defaultdict(list)
+        known = {host: self._hosts.get(host) or _UNKNOWN for host in hosts}
+        guests: dict[str, dict[str, _Guest]] = {host: {} for host in hosts}
         for line in await guest_ports(session, hosts):
-            lines[line.host].append(line)
-        every = [line for some in lines.values() for line in some]
-        networks = await _known(session, era.networks, {line.network_id for line in every}, _on_networks)
-        floating = await _known(session, era.floating_ips, {id for line in every for id in _floating(line)}, _leading)
+            id = line.columns[0]
+            guest = known[line.host].guests.get(id)
+            guests[line.host][id] = guest if guest is not None and guest.line == line else _Guest.of(line)
+        every = [guest for some in guests.values() for guest in some.values()]
+        networks = await _known(session, era.networks, {guest.line.network_id for guest in every}, _on_networks)
+        floating = await _known(
+            session, era.floating_ips, {id for guest in every for id in guest.floating_ips}, _leading
+        )
         groups: dict[str, NotedNetworks] = {}
-        wanted = {id for line in every for id in _groups(line)}
+        wanted = {id for guest in every for id in guest.groups}
         while missing := wanted - groups.keys():
             found = await _known(session, era.groups, missing, _with_rules)
             groups |= found
             wanted = {id for part in found.values() for id in _trusted(part)}
-        return {
-            host: self._note(host, lines[host], networks, floating, groups) if host in lines else NOTHING
-            for host in hosts
-        }
+        notes: dict[str, NotedNetworks] = {}
+        for host, own in guests.items():
+            parts = _parts(own.values(), networks, floating, groups)
+            note = known[host].note if known[host].parts == parts else _sum(parts)
+            self._hosts.put(host, _Host(own, parts, note), 1 + len(note.ports))
+            notes[host] = note
+        return notes
 
     def forget(self, host: str) -> None:
         """Forget a host that will not come back."""
         self._hosts.pop(host)
 
-    def _note(
-        self, host: str, lines: Sequence[GuestPort], networks: _Parts, floating: _Parts, groups: _Parts
-    ) -> NotedNetworks:
-        before = self._hosts.get(host)
-        guests: dict[str, tuple[GuestPort, NotedNetworks]] = {}
-        for line in lines:
-            id = line.columns[0]
-            known = before.guests.get(id) if before is not None else None
-            guests[id] = known if known is not None and known[0] == line else (line, _port(line))
-        parts = [
-            *(part for _, part in guests.values()),
-            *(networks[id] for id in dict.fromkeys(line.network_id for line in lines)),
-            *(floating[id] for line in lines for id in _floating(line)),
-            *_trusting(dict.fromkeys(id for line in lines for id in _groups(line)), groups),
-        ]
-        note = before.note if before is not None and before.parts == parts else _sum(parts)
-        self._hosts.put(host, _Host(guests, parts, note), len(note.ports))
-        return note
+
+def _read(text: str | None) -> Sequence[Sequence[Any]]:
+    return () if text is None else orjson.loads(text)
+
+
+def _parts(guests: Collection[_Guest], networks: _Parts, floating: _Parts, groups: _Parts) -> Sequence[NotedNetworks]:
+    """Return the parts of one host's note, in an order that is the same while they are."""
+    return [
+        *(guest.part for guest in guests),
+        *(networks[id] for id in dict.fromkeys(guest.line.network_id for guest in guests)),
+        *(floating[id] for guest in guests for id in guest.floating_ips),
+        *_trusting(dict.fromkeys(id for guest in guests for id in guest.groups), groups),
+    ]
 
 
 async def _known(
@@ -151,14 +184,6 @@ def _sum(parts: Iterable[NotedNetworks]) -> NotedNetworks:
     return NotedNetworks(**summed)
 
 
-def _floating(line: GuestPort) -> list[str]:
-    return sorted(id for (id,) in line.floating_ips or ())
-
-
-def _groups(line: GuestPort) -> list[str]:
-    return sorted(id for (id,) in line.groups or ())
-
-
 def _trusted(part: NotedNetworks) -> list[str]:
     return [row["remote_group_id"] for row in part.rules if row["remote_group_id"]]
 
@@ -172,19 +197,6 @@ def _trusting(wanted: Iterable[str], groups: _Parts) -> list[NotedNetworks]:
         known.update(more)
         there += more
     return [groups[id] for id in there]
-
-
-def _port(line: GuestPort) -> NotedNetworks:
-    """Make the part of a guest's port."""
-    columns = {name: _noted_value(value) for name, value in zip(NOTED, line.columns, strict=True)}
-    id = columns["id"]
-    return NotedNetworks(
-        ports=(columns,),
-        addresses=tuple(
-            {"subnet_id": subnet, "number": number, "port_id": id} for subnet, number in line.addresses or ()
-        ),
-        port_groups=tuple({"port_id": id, "group_id": group} for group in _groups(line)),
-    )
 
 
 async def _on_networks(session: Session, ids: Collection[str]) -> _Parts:

@@ -45,10 +45,12 @@ async def of_host(session: Session, host: str) -> dict[str, Row]:
     return {row["guest"]: row for row in found}
 
 
+_COUNTS = sa.select(strangers.c.host, sa.func.count().label("count")).group_by(strangers.c.host)
+
+
 async def counts(session: Session) -> dict[str, int]:
     """Count the strangers of each host that has any."""
-    counted = sa.select(strangers.c.host, sa.func.count().label("count")).group_by(strangers.c.host)
-    return {row["host"]: row["count"] for row in await session.all(counted)}
+    return dict(await session.rows(_COUNTS))
 
 
 async def every(session: Session) -> list[Row]:

@@ -86,9 +86,12 @@ async def some(session: Session, hosts: Collection[str]) -> list[StoredHost]:
     return await records(session, StoredHost, _SOME, {"hosts": list(hosts)}) if hosts else []
 
 
+_EVERY = sa.select(network_hosts).order_by(network_hosts.c.host)
+
+
 async def every(session: Session) -> list[StoredHost]:
     """Fetch what is known of all hosts."""
-    return await records(session, StoredHost, sa.select(network_hosts).order_by(network_hosts.c.host))
+    return await records(session, StoredHost, _EVERY)
 
 
 _APPLIED = (
