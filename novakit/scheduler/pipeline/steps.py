@@ -38,6 +38,23 @@ MAX_NAME, MAX_TEXT, MAX_ITEMS, MAX_DEPTH = 100, 500, 50, 4
 """Bounds of what a plugin's reason may say: characters of a name and of a text, and how long and deep a value is."""
 
 
+STANDING = frozenset(
+    {
+        *(
+            "node",
+            "host_ip",
+            "hypervisor_type",
+            "hypervisor_version",
+            "cpu_info",
+            "supported_instances",
+            "machine_types",
+        ),
+        *("up", "enabled", "disabled_reason", "availability_zone", "cell", "failed_builds"),
+    }
+)
+"""Facts of a host that no claim on it changes."""
+
+
 class Broken(Exception):
     """A filter or weigher did not do its part; the sentence says which and how."""
 
@@ -64,6 +81,8 @@ class PipelineStep(Generic[Spec]):
     """Whether it looks at all hosts at once."""
     explains: bool = attrs.field(init=False)
     scales_itself: bool = attrs.field(init=False)
+    stands: bool = attrs.field(init=False)
+    """Whether a claim on a host changes nothing of what it says of that host, except to a member of a group."""
     _abstains: bool = attrs.field(init=False)
     _aside: OwnThread = attrs.field(
         default=attrs.Factory(lambda self: OwnThread(f"{self.plugin}/{self.name}"), takes_self=True)
@@ -75,6 +94,7 @@ class PipelineStep(Generic[Spec]):
         self.by_column = isinstance(self.work, ColumnFilter | ColumnWeigher)
         self.explains = isinstance(self.work, Explains)
         self.scales_itself = isinstance(self.work, ScalesItself)
+        self.stands = self.trusted and self.spec.reads <= STANDING
         self._abstains = isinstance(self.work, Abstains)
 
     @property
@@ -86,14 +106,17 @@ class PipelineStep(Generic[Spec]):
         """Return whether it has no opinion on this request."""
         return self._abstains and not self.work.applies(ask)
 
-    async def call(self, task: Callable[[View, threading.Event | None], T], rows: NDArray[np.intp] | None = None) -> T:
+    async def call(
+        self, task: Callable[[View, threading.Event | None], T], rows: NDArray[np.intp] | slice | None = None
+    ) -> T:
         """Run one task of the plugin, timed. Raises Broken with a sentence for everything it does wrong."""
         started = world.monotonic()
         try:
             if self.trusted:
                 result = task(self.view if rows is None else self.view.of(rows), None)
             else:
-                own = self.view.of(np.arange(self.view.size) if rows is None else rows)
+                everybody = np.arange(self.view.size)
+                own = self.view.of(everybody if rows is None else everybody[rows])
                 result = await self._aside.run(lambda given_up: task(own, given_up), self.spec.within)
         except Exception as error:
             raise self._fault(error) from error

@@ -18,15 +18,20 @@ class View:
 
     _table: HostTable
     _reads: frozenset[str]
-    _some: NDArray[np.intp] | None = None
+    _some: NDArray[np.intp] | slice | None = None
+    """Rows of the table, which are copied at the time of reading; not those of a slice."""
 
     @property
     def size(self) -> int:
+        if isinstance(self._some, slice):
+            return int(self._some.stop - self._some.start)
         return self._table.size if self._some is None else len(self._some)
 
     @property
     def names(self) -> Sequence[str]:
         names = self._table.names
+        if isinstance(self._some, slice):
+            return names[self._some]
         return names if self._some is None else [names[row] for row in self._some]
 
     @property
@@ -67,11 +72,12 @@ class View:
         rows = self._table.rows(names)
         if self._some is None:
             return rows
-        place = {int(row): index for index, row in enumerate(self._some)}
+        some = range(self._table.size)[self._some] if isinstance(self._some, slice) else self._some.tolist()
+        place = {row: index for index, row in enumerate(some)}
         return np.array([place[int(row)] for row in rows if int(row) in place], np.intp)
 
-    def of(self, rows: NDArray[np.intp]) -> "View":
-        """See only these rows of the table, copied at the time of reading."""
+    def of(self, rows: NDArray[np.intp] | slice) -> "View":
+        """See only these rows of the table."""
         return View(self._table, self._reads, rows)
 
     def _check(self, name: str) -> None:
@@ -82,4 +88,6 @@ class View:
         return any(declared.endswith("_*") and name.startswith(declared[:-1]) for declared in self._reads)
 
     def _cut(self, array: Array) -> Array:
+        if isinstance(self._some, slice):
+            return array[self._some]
         return array if self._some is None else read_only(array[self._some])

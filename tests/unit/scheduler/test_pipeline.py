@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from novakit.scheduler.picture.table import HostStock
 from novakit_hookspecs.scheduling import Aggregate, FilterSpec, GroupAsk
 from novakit_hookspecs.testing.asks import ask
 from tests.support.patience import PATIENT
-from tests.unit.scheduler.pipelines import alive, run, table_of
+from tests.unit.scheduler.pipelines import alive, composed, run, table_of
 
 
 async def test_filters_run_in_the_configured_order_and_count_what_they_remove() -> None:
@@ -93,3 +94,26 @@ def test_stock_that_is_gone_counts_nothing() -> None:
     table.set_stock(0, {"VGPU": HostStock(total=4, capacity=4, max_unit=4, used=1)})
     assert table.column("free_memory_mb").tolist() == [0]
     assert table.column("free_resource_vgpu").tolist() == [3]
+
+
+@pytest.mark.parametrize("group", [None, GroupAsk(id="g", policy="anti-affinity", hosts={"host1": 1})])
+async def test_after_a_claim_a_host_is_asked_only_for_what_the_claim_changed(group: GroupAsk | None) -> None:
+    table, first = table_of([4096, 8192, 16384]), ask(memory_mb=4096, resources={"MEMORY_MB": 4096, "VCPU": 1})
+    pipeline = composed(table).pipeline
+    outcome = await pipeline.run(table, first)
+    assert outcome.ranking is not None and outcome.ranking.rows.tolist() == [0, 1, 2]
+    table.add_claim(1, first.resources)
+    steps = [*pipeline.filters, *pipeline.weighers]
+    before, next_one = {step.name: step.calls for step in steps}, attrs.evolve(first, group=group)
+    await pipeline.reconsider(table, next_one, outcome.ranking, 1)
+    asked = {step.name for step in steps if step.calls > before[step.name]}
+    assert ("compute" in asked) == (group is not None)
+    if group is None:
+        assert asked >= {"ram", "core"}
+        told = outcome.ranking.total.copy()
+        for step in steps:
+            step.stands = False
+        await pipeline.reconsider(table, next_one, outcome.ranking, 1)
+        assert outcome.ranking.total.tolist() == told.tolist() and told[1] < told[2]
+    else:
+        assert outcome.ranking.total[1] == -np.inf
