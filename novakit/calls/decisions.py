@@ -177,15 +177,17 @@ def read(document: object) -> DecisionRecord:
     return to_record(document, DecisionRecord, tolerant=True)
 
 
-def written(told: DecisionRecord, known: dict[int, object] | None = None) -> dict[str, object]:
+def written(
+    told: DecisionRecord, known: dict[int, object] | None = None, more: Mapping[str, object] | None = None
+) -> dict[str, object]:
     """Write a decision as the JSON object that is kept and shown; a field that has its default is left out.
 
     The decisions of a batch share what was asked, the filters and the weights: in `known` is what became of each of
-    them, by its identity, for as long as all of these decisions are there.
+    them, by its identity, for as long as all of these decisions are there. `more` are fields that are other than told.
     """
     found = {}
     for name, default in _defaults(DecisionRecord):
-        value = getattr(told, name)
+        value = more[name] if more and name in more else getattr(told, name)
         if value != default:
             found[name] = value if type(value) in _ATOMS else _once(value, known)
     return found
@@ -231,7 +233,7 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
 def _plain(value: object) -> object:
     if isinstance(value, Taken):  # of the contract: others read it in the form that it has everywhere
         return to_plain(value)
-    if attrs.has(type(value)):
+    if type(value) in _KNOWN or attrs.has(type(value)):
         return _fields_of(value)
     if isinstance(value, Mapping):
         return {key: each if type(each) in _ATOMS else _plain(each) for key, each in value.items()}

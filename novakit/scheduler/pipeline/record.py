@@ -82,7 +82,7 @@ class Decision:
             "project_id": self.ask.project_id,
             "outcome": "placed" if self.placed else "refused",
             "at": world.now(),
-            "record": written(self.record, known),
+            "record": written(self._record, known, self._more),
         }
 
 
