@@ -101,19 +101,22 @@ class CloudState:
 
     def count_kind(self, row: int, ask: Ask, servers: int) -> None:
         """Count of what flavor and image a server is that was just placed on a host, or with -1 was taken from it."""
-        if not self.wanted & _ACTIVITY:
+        if _ACTIVITY.isdisjoint(self.wanted):
             return
         if servers > 0:
             self._fresh[ask.server_id] = (row, ask, world.monotonic())
         else:
             self._fresh.pop(ask.server_id, None)
-        properties = ask.image.properties.items() if ask.image else ()
-        kinds = {"flavors": [ask.flavor_name], "image_properties": [f"{key}={value}" for key, value in properties]}
-        for fact in kinds.keys() & self.wanted:
-            counts = dict(self.table.column(fact)[row] or {})
-            for kind in kinds[fact]:
-                counts[kind] = counts.get(kind, 0) + servers
-            self.table.put(row, **{fact: {kind: count for kind, count in counts.items() if count > 0}})
+        if "flavors" in self.wanted:
+            self._count(row, "flavors", [ask.flavor_name], servers)
+        if "image_properties" in self.wanted and ask.image:
+            self._count(row, "image_properties", [f"{k}={v}" for k, v in ask.image.properties.items()], servers)
+
+    def _count(self, row: int, fact: str, kinds: Iterable[str], servers: int) -> None:
+        counts = dict(self.table.column(fact)[row] or {})
+        for kind in kinds:
+            counts[kind] = counts.get(kind, 0) + servers
+        self.table.put(row, **{fact: {kind: count for kind, count in counts.items() if count > 0}})
 
     async def refresh(self) -> bool:
         """Bring the table up to date, if an event said so or it is time. Returns whether it was.
