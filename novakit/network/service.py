@@ -162,8 +162,9 @@ class Networks(Transactions):
             have = (await servers.nics_of(session, [server_id]))[server_id]
             if not any(nic.id == port_id for nic in have):
                 ask = NicRequest(server_id=server_id, project_id=project_id, hostname=hostname, requested=[requested])
-                servers.check(await servers.around_of(session, [ask]), [ask])
-                await servers.make(session, touched, [(ask, len(have), requested)], port_id=port_id)
+                around = await servers.around_of(session, [ask])
+                servers.check(around, [ask])
+                await servers.make(session, touched, around, [(ask, len(have), requested)], port_id=port_id)
             if host:
                 await servers.bind(session, touched, {server_id: (host, zone)})
             have = (await servers.nics_of(session, [server_id]))[server_id]

@@ -125,7 +125,9 @@ async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest
     fresh = [ask for ask in asks if ask.requested and ask.server_id not in around.settled]
     check(around, fresh)
     drafts = (
-        await make(session, touched, [(ask, place, nic) for ask in fresh for place, nic in enumerate(ask.requested)])
+        await make(
+            session, touched, around, [(ask, place, nic) for ask in fresh for place, nic in enumerate(ask.requested)]
+        )
         if fresh
         else []
     )
@@ -153,6 +155,7 @@ async def around_of(session: Session, asks: Sequence[NicRequest]) -> NicSurround
         projects=projects,
         groups={group for _, nic in new for group in nic.groups},
         hosts={ask.host for ask in asks if ask.host},
+        networks={nic.network_id for _, nic in new},
     )
 
 
@@ -214,14 +217,18 @@ class MadeNic:
 async def make(
     session: Session,
     touched: Touched,
+    around: NicSurroundings,
     nics: Sequence[tuple[NicRequest, int, Requested]],
     *,
     port_id: str | None = None,
 ) -> list[MadeNic]:
     """Make new ports, one statement for all of them, and adopt the given ones. Returns those that were made."""
     fresh = [(ask, place, nic) for ask, place, nic in nics if nic.port_id is None]
+    found = around.subnets
+    if found is None:
+        found = await new_nics.lock_subnets(session, {nic.network_id for _, _, nic in fresh}) if fresh else ()
     locked: dict[str, list[LockedSubnet]] = defaultdict(list)
-    for each in await new_nics.lock_subnets(session, {nic.network_id for _, _, nic in fresh}) if fresh else ():
+    for each in found:
         locked[each.subnet.network_id].append(each)
     drafts = [_draft(ask, place, nic, locked[nic.network_id], port_id) for ask, place, nic in fresh]
     subnets = {network_id: [each.subnet for each in some] for network_id, some in locked.items()}

@@ -1,6 +1,10 @@
-"""What new NICs of servers are judged and made by: one statement when they are asked for, two when they are made."""
+"""What new NICs of servers are judged and made by: one statement when they are asked for, and one when they are made.
+
+On PostgreSQL it is two when they are made, as the one that locks subnets comes after the lock of the quota.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -101,70 +105,6 @@ async def usable(
     )
 
 
-@attrs.frozen(kw_only=True)
-class NicSurroundings:
-    """What new NICs of some servers are made by."""
-
-    settled: Collection[str]
-    """Servers that have a NIC already."""
-    limits: Mapping[str, int]
-    """How many ports were set for a project; those for which none were are left out."""
-    ports: Mapping[str, int]
-    """How many a project has; those that have none are left out."""
-    groups: Mapping[str, str]
-    """Names of security groups, by id."""
-    vif_types: Mapping[str, str | None]
-    """How hosts wire NICs, of those that have told."""
-
-
-_NO_TEXT, _NO_NUMBER = sa.cast(sa.null(), sa.String), sa.cast(sa.null(), sa.BigInteger)
-
-
-def _line(
-    kind: str,
-    key: sa.ColumnElement[str],
-    *,
-    text: sa.ColumnElement[str] = _NO_TEXT,
-    number: sa.ColumnElement[int] = _NO_NUMBER,
-    among: str,
-) -> sa.Select[*tuple[object, ...]]:
-    columns = (sa.literal(kind).label("kind"), key.label("key"), text.label("text"), number.label("number"))
-    return sa.select(*columns).where(key.in_(sa.bindparam(among, expanding=True)))
-
-
-_SURROUNDINGS = sa.union_all(
-    _line("settled", ports.c.server_id, among="servers"),
-    _line("limit", network_quotas.c.project_id, number=network_quotas.c.limit, among="projects").where(
-        network_quotas.c.resource == "port"
-    ),
-    _line("ports", ports.c.project_id, number=sa.func.count(), among="projects").group_by(ports.c.project_id),
-    _line("group", security_groups.c.id, text=security_groups.c.name, among="groups"),
-    _line("vif_type", network_hosts.c.host, text=network_hosts.c.vif_type, among="hosts"),
-)
-
-
-async def surroundings(
-    session: Session,
-    *,
-    servers: Collection[str],
-    projects: Collection[str],
-    groups: Collection[str],
-    hosts: Collection[str],
-) -> NicSurroundings:
-    """Fetch what new NICs of servers are made by, for any number of them."""
-    asked = {"servers": list(servers), "projects": list(projects), "groups": list(groups), "hosts": list(hosts)}
-    found: dict[str, dict[str, tuple[str | None, int | None]]] = {}
-    for kind, key, text, number in await session.rows(_SURROUNDINGS, asked):
-        found.setdefault(kind, {})[key] = text, number
-    return NicSurroundings(
-        settled=found.get("settled", {}).keys(),
-        limits={key: number for key, (_, number) in found.get("limit", {}).items() if number is not None},
-        ports={key: number for key, (_, number) in found.get("ports", {}).items() if number is not None},
-        groups={key: text or "" for key, (text, _) in found.get("group", {}).items()},
-        vif_types={key: text for key, (text, _) in found.get("vif_type", {}).items()},
-    )
-
-
 NEAR = 64
 """Addresses from a subnet's cursor on of which is known with the subnet itself whether they are in use."""
 
@@ -182,6 +122,43 @@ class LockedSubnet:
     """Those of the `NEAR` addresses from the cursor on that are in use."""
 
 
+@attrs.frozen(kw_only=True)
+class NicSurroundings:
+    """What new NICs of some servers are made by."""
+
+    settled: Collection[str]
+    """Servers that have a NIC already."""
+    limits: Mapping[str, int]
+    """How many ports were set for a project; those for which none were are left out."""
+    ports: Mapping[str, int]
+    """How many a project has; those that have none are left out."""
+    groups: Mapping[str, str]
+    """Names of security groups, by id."""
+    vif_types: Mapping[str, str | None]
+    """How hosts wire NICs, of those that have told."""
+    subnets: Sequence[LockedSubnet] | None
+    """Those of the networks, the oldest first; None where they must be locked by a statement of their own."""
+
+
+def _among(column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam(name, expanding=True))
+
+
+_COUNTED = (
+    sa.select(ports.c.project_id.label("project_id"), sa.func.count().label("count"))
+    .where(_among(ports.c.project_id, "projects"))
+    .group_by(ports.c.project_id)
+    .subquery()
+)
+_AROUND = (
+    sa.select(JsonRows(ports.c.server_id)).where(_among(ports.c.server_id, "servers")),
+    sa.select(JsonRows(network_quotas.c.project_id, network_quotas.c.limit)).where(
+        _among(network_quotas.c.project_id, "projects"), network_quotas.c.resource == "port"
+    ),
+    sa.select(JsonRows(_COUNTED.c.project_id, _COUNTED.c.count)),
+    sa.select(JsonRows(security_groups.c.id, security_groups.c.name)).where(_among(security_groups.c.id, "groups")),
+    sa.select(JsonRows(network_hosts.c.host, network_hosts.c.vif_type)).where(_among(network_hosts.c.host, "hosts")),
+)
 _NEAR = (
     sa.select(JsonRows(addresses.c.number))
     .where(
@@ -190,29 +167,67 @@ _NEAR = (
     )
     .correlate(subnets)
 )
-_LOCK = (
-    sa.select(subnets, networks.c.name, networks.c.mtu, networks.c.port_security, _NEAR.scalar_subquery().label("near"))
-    .join(networks, networks.c.id == subnets.c.network_id)
-    .where(subnets.c.network_id.in_(sa.bindparam("networks", expanding=True)))
-    .order_by(subnets.c.created_at, subnets.c.id)
+_OF_SUBNET = (subnets, networks.c.name, networks.c.mtu, networks.c.port_security, _NEAR.scalar_subquery().label("near"))
+_ON_NETWORKS = _among(subnets.c.network_id, "networks")
+_BY_AGE = (subnets.c.created_at, subnets.c.id)
+_SURROUNDINGS = sa.select(*(each.scalar_subquery() for each in _AROUND))
+_SURROUNDINGS_AND_SUBNETS = (
+    sa.select(*(each.scalar_subquery() for each in _AROUND), *_OF_SUBNET)
+    .select_from(_ALWAYS.outerjoin(subnets.join(networks, networks.c.id == subnets.c.network_id), _ON_NETWORKS))
+    .order_by(*_BY_AGE)
+)
+_SUBNETS_ALONE = (
+    sa.select(*_OF_SUBNET).join(networks, networks.c.id == subnets.c.network_id).where(_ON_NETWORKS).order_by(*_BY_AGE)
 )
 
 
-async def lock_subnets(session: Session, network_ids: Collection[str]) -> list[LockedSubnet]:
-    """Fetch the subnets of networks, the oldest first, and keep other writers off them.
+async def surroundings(
+    session: Session,
+    *,
+    servers: Collection[str],
+    projects: Collection[str],
+    groups: Collection[str],
+    hosts: Collection[str],
+    networks: Collection[str],
+) -> NicSurroundings:
+    """Fetch what new NICs of servers are made by, for any number of them; in a transaction that writes.
 
-    On PostgreSQL an address of `near` may have been taken while the lock was waited for; the key of the addresses then
-    refuses it, and whoever collided begins again.
+    On SQLite that keeps all others from writing, so the subnets of networks come in the same statement.
     """
-    statement = _LOCK.with_for_update() if session.dialect == "postgresql" else _LOCK
+    asked = {"servers": list(servers), "projects": list(projects), "groups": list(groups), "hosts": list(hosts)}
+    alone = session.dialect == "sqlite"
+    if alone:
+        found = await session.rows(_SURROUNDINGS_AND_SUBNETS, {**asked, "networks": list(networks)})
+    else:
+        found = await session.rows(_SURROUNDINGS, asked)
+    width = len(_AROUND)
+    settled, limits, counts, names, vif_types = (some or () for some in found[0][:width])
+    return NicSurroundings(
+        settled={server for (server,) in settled},
+        limits=dict(limits),
+        ports=dict(counts),
+        groups=dict(names),
+        vif_types=dict(vif_types),
+        subnets=[_locked(row[width:]) for row in found if row[width] is not None] if alone else None,
+    )
+
+
+async def lock_subnets(session: Session, network_ids: Collection[str]) -> list[LockedSubnet]:
+    """Fetch the subnets of networks, the oldest first, and keep other writers off them, on PostgreSQL.
+
+    An address of `near` may have been taken while the lock was waited for; the key of the addresses then refuses it,
+    and whoever collided begins again.
+    """
+    found = await session.rows(_SUBNETS_ALONE.with_for_update(), {"networks": list(network_ids)})
+    return [_locked(row) for row in found]
+
+
+def _locked(row: Sequence[Any]) -> LockedSubnet:
     width = len(subnets.c)
-    return [
-        LockedSubnet(
-            subnet=made(StoredSubnet, row[:width]),
-            network_name=row[width],
-            mtu=row[width + 1],
-            port_security=row[width + 2],
-            near=frozenset(number for (number,) in row[width + 3] or ()),
-        )
-        for row in await session.rows(statement, {"networks": list(network_ids)})
-    ]
+    return LockedSubnet(
+        subnet=made(StoredSubnet, row[:width]),
+        network_name=row[width],
+        mtu=row[width + 1],
+        port_security=row[width + 2],
+        near=frozenset(number for (number,) in row[width + 3] or ()),
+    )
