@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 
 from novakit import tracing, world
-from novakit.calls.scheduler import NextBest
+from novakit.calls.scheduler import Earlier, NextBest
 from novakit.concurrency.turns import Turns
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.picture import cells, trees
@@ -143,7 +143,7 @@ class Chooser:
 
     def _pick(self, one: Waiting, decision: Decision, ranking: Ranking, batch: _Chosen) -> Try:
         table = self.state.table
-        places = self._next_best(one, ranking)
+        places = self._next_best(one.earlier, ranking) if one.earlier else []
         if places and one.earlier:
             decision.add(next_best_of=one.earlier.decision_id)
         else:
@@ -176,9 +176,9 @@ class Chooser:
         )
         return rows
 
-    def _next_best(self, one: Waiting, ranking: Ranking) -> list[int]:
-        """Return the places of those next best hosts of the earlier decision that still fit, in its order."""
-        rows = (self.state.table.row(name) for name in (one.earlier.hosts if one.earlier else ()))
+    def _next_best(self, earlier: Earlier, ranking: Ranking) -> list[int]:
+        """Return the places of those next best hosts of an earlier decision that still fit, in its order."""
+        rows = (self.state.table.row(name) for name in earlier.hosts)
         places = [int(place) for row in rows if row is not None for place in np.flatnonzero(ranking.rows == row)]
         return [place for place in places if math.isfinite(ranking.total[place])]
 

@@ -116,7 +116,9 @@ class _Claims:
     def give(self, one: Try) -> bool:
         """Claim for one server, counting with those before; False where the host does not have it any more."""
         provider, ask = self.state.table.providers[one.row], one.waiting.ask
-        shares = self._shares(one, provider)
+        shares: Mapping[str, Mapping[str, int]] | None = {provider: beside_devices(ask, with_groups=True)}
+        if ids := self.state.providers.get(one.row):
+            shares = self._shares(one, ids)
         if shares is None:
             return False
         functions = self.state.functions.get(one.row, ())
@@ -141,11 +143,8 @@ class _Claims:
             self.otherwise.add(provider)
         return True
 
-    def _shares(self, one: Try, provider: str) -> Mapping[str, Mapping[str, int]] | None:
-        """Return what to take of which provider, without devices; None where the ledger has too little."""
-        ids = self.state.providers.get(one.row)
-        if ids is None:
-            return {provider: beside_devices(one.waiting.ask, with_groups=True)}
+    def _shares(self, one: Try, ids: Sequence[str]) -> Mapping[str, Mapping[str, int]] | None:
+        """Return what to take of which of a host's providers, without devices; None where they have too little."""
         known, wanted = self.state.table.column("tree")[one.row], one.waiting.ask.resources
         now = [
             ProviderStock(

@@ -47,6 +47,9 @@ from novakit_hookspecs.scheduling import Ask
 
 log = structlog.get_logger(__name__)
 
+PRUNED_EVERY = 1000
+"""Decisions that are written between two looks for old ones."""
+
 
 @attrs.define(eq=False)
 class Scheduler:
@@ -230,7 +233,10 @@ class Scheduler:
                 raise
             self.counts.claimed.note(world.monotonic() - began)
             pending = [*await self._settle(tries, claimed, refused, held), *again]
-            await self._prune(len(rows))
+            self._written += len(rows)
+            if self._written >= PRUNED_EVERY:
+                self._written = 0
+                await self._prune()
 
     async def _look_again(
         self, pending: Sequence[Waiting], tries: list[Try], refused: Sequence[tuple[Waiting, Decision]]
@@ -271,14 +277,18 @@ class Scheduler:
         """Answer what is settled; give back what must be decided again."""
         done = {id(one) for one in claimed}
         lost = [one for one in tries if id(one) not in done]
-        self.chooser.take_back(lost)
+        if lost:
+            self.chooser.take_back(lost)
         for one in claimed:
             self._answer(one.waiting, self._selection(one.waiting, one.row, one.decision.id, one.alternates, one.given))
             self.counts.placed += 1
             one.decision.count_removed()
-        before = await self._given_before(held)
-        for waiting, row in held.items():
-            self._answer(waiting, self._selection(waiting, row, "", (), before[waiting.ask.server_id]))
+        if held:
+            async with self.store.read() as session:
+                rows = {waiting.ask.server_id: row for waiting, row in held.items()}
+                before = await claims.given(session, self.state, rows)
+            for waiting, row in held.items():
+                self._answer(waiting, self._selection(waiting, row, "", (), before[waiting.ask.server_id]))
         for waiting, decision in refused:
             if waiting not in held:
                 self.counts.refused += 1
@@ -288,13 +298,6 @@ class Scheduler:
         if conflicts:
             await self._learn(conflicts)
         return [one.waiting for one in conflicts]
-
-    async def _given_before(self, held: Mapping[Waiting, int]) -> Mapping[str, Given]:
-        """Return what cells and devices servers hold that were placed before."""
-        if not held:
-            return {}
-        async with self.store.read() as session:
-            return await claims.given(session, self.state, {one.ask.server_id: row for one, row in held.items()})
 
     async def _learn(self, conflicts: Sequence[Try]) -> None:
         """Somebody else was faster: read what others have taken, here and elsewhere, and try the next best hosts."""
@@ -343,11 +346,7 @@ class Scheduler:
         if not waiting.answer.done():
             waiting.answer.set_result(answer)
 
-    async def _prune(self, written: int) -> None:
-        self._written += written
-        if self._written < 1000:
-            return
-        self._written = 0
+    async def _prune(self) -> None:
         since = world.now() - timedelta(days=self.limits.keep_days)
         async with self.store.write() as session:
             await decisions.prune(session, keep=self.limits.keep_decisions, since=since)

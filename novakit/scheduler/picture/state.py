@@ -149,8 +149,15 @@ class CloudState:
                 self._take_activity(news.activity)
                 self._activity_at = now
             await self.measurements.follow(session)
-            await self._follow_aggregates(session, news.aggregate_change)
-            await self._follow_ledger(session, news)
+            if news.aggregate_change != self._groups:
+                await self._follow_aggregates(session)
+                self._groups = news.aggregate_change
+            # One's own claims changed nothing that the table does not say.
+            touched = {id for id, number in news.ledger.items() if self._numbers.get(id) != number}
+            if touched or not self._ledger:
+                await self._read_stock(session, touched if self._ledger else None)
+            self._numbers.update(news.ledger)
+            self._ledger = news.next_ledger
 
     async def _look(self, session: Session, now: float) -> News:
         """Ask for all that it is time for, in one statement."""
@@ -240,9 +247,7 @@ class CloudState:
             self.table.put(row, availability_zone=self.default_zone)
             self._groups = -1
 
-    async def _follow_aggregates(self, session: Session, last: int) -> None:
-        if last == self._groups:
-            return
+    async def _follow_aggregates(self, session: Session) -> None:
         members = await aggregates.members(session)
         rows = await aggregates.every(session)
         known = [
@@ -258,18 +263,9 @@ class CloudState:
         }
         for row, name in enumerate(self.table.names):
             self.table.put(row, availability_zone=zones.get(name, self.default_zone))
-        self._groups = last
-
-    async def _follow_ledger(self, session: Session, news: News) -> None:
-        """Read what changed in the ledger but for claims of one's own."""
-        touched = {id for id, number in news.ledger.items() if self._numbers.get(id) != number}
-        await self._read_stock(session, touched if self._ledger else None)
-        self._numbers.update(news.ledger)
-        self._ledger = news.next_ledger
 
     async def _read_stock(self, session: Session, provider_ids: set[str] | None) -> None:
-        if provider_ids is not None and not provider_ids:
-            return
+        """Read what the trees of some providers hold, None for all."""
         self.stock_reads += 1
         roots = await picture.trees(session, provider_ids)
         inventories: dict[str, dict[str, Row]] = {}
@@ -362,12 +358,9 @@ class CloudState:
         wanted = [(fact, *facts[fact]) for fact in facts.keys() & self.wanted]
         for row, name in enumerate(self.table.names):
             self.table.put(row, **{fact: by_host.get(name, nothing) for fact, by_host, nothing in wanted})
-        self._count_fresh(found.written)
-
-    def _count_fresh(self, written: Collection[str]) -> None:
-        """Count also the servers of which it is not written yet that they were placed."""
+        # Counted are also the servers of which it is not written yet that they were placed.
         since = world.monotonic() - FRESH_FOR
-        kept = {id: one for id, one in self._fresh.items() if id not in written and one[2] > since}
+        kept = {id: one for id, one in self._fresh.items() if id not in found.written and one[2] > since}
         self._fresh = {}
         for id, (row, ask, at) in kept.items():
             if "io_ops" in self.wanted:

@@ -119,7 +119,8 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
         nearest=miss,
         message=message,
     )
-    return Decision(id, ask, record, message=message, detail=detail, removed=outcome.removed())
+    removed = [(stage.step, stage.before - stage.after) for stage in outcome.stages if stage.mask is not None]
+    return Decision(id, ask, record, message=message, detail=detail, removed=removed)
 
 
 async def why_none(outcome: Outcome, ask: Ask) -> str:

@@ -71,7 +71,7 @@ async def test_the_role_of_the_how_to_is_enough_for_a_scheduler_and_postgresql_r
     assert await scheduler.select(asks[:1]) != []
     assert (await scheduler.dry_run(request())).weights
     assert (await scheduler.trace(10)).hosts and await scheduler.capacity(request(), 1)
-    await scheduler._prune(1000)
+    await scheduler._prune()
     assert len(await scheduler.decisions(server_id=asks[2].server_id)) == 1
 
     for name, table in metadata.tables.items():

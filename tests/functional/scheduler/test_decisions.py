@@ -12,7 +12,7 @@ async def test_decisions_are_kept_in_bounds(cloud: Any, make: Any) -> None:
     scheduler = cloud.scheduler(limits=SchedulerLimits(keep_decisions=5))
     for _ in range(3):
         await scheduler.select([make(memory_mb=99999) for _ in range(10)])
-    await scheduler._prune(1000)
+    await scheduler._prune()
     async with cloud.store.read() as session:
         assert len(await decisions.some(session)) == 5
 
