@@ -84,7 +84,7 @@ async def _well_around(session: Session, _: Applied) -> Around:
 
 async def _service_ports(session: Session, applied: Applied) -> Changes:
     changes: Changes = []
-    for port in await rows.find(session, StoredPort, device_owner=SERVICE_PORTS):
+    for port in await rows.find(session, StoredPort, device_owner=SERVICE_PORTS, server_id=None):
         fault = _first(applied.faults, (port.id, port.network_id, port.device_id))
         changes += _differs(port, "DOWN" if fault else "ACTIVE", fault)
     return changes

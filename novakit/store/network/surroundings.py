@@ -126,8 +126,10 @@ def _unsettled(
 
 
 _ACTIVE, _DOWN = sa.literal_column("'ACTIVE'", sa.String), sa.literal_column("'DOWN'", sa.String)
-_UNSETTLED = sa.union_all(
-    _unsettled(ports, _ACTIVE, ports.c.device_owner.in_(sa.bindparam("owners", expanding=True))),
+_OWNED = ports.c.device_owner.in_(sa.bindparam("owners", expanding=True))
+UNSETTLED = sa.union_all(
+    # No server has one of them: said so that they are found by that, and not among all ports.
+    _unsettled(ports, _ACTIVE, _OWNED, ports.c.server_id.is_(None)),
     _unsettled(routers, _ACTIVE),
     _unsettled(floating_ips, sa.case((floating_ips.c.port_id.is_not(None), _ACTIVE), else_=_DOWN)),
 )
@@ -136,7 +138,7 @@ _UNSETTLED = sa.union_all(
 async def unsettled(session: Session, owners: Collection[str]) -> Sequence[tuple[str, str, str]]:
     """Fetch what has a fault or another status than it has where all is well; one statement, and mostly no rows.
 
-    It is asked of ports that `owners` have, routers and floating IPs. Returns table, id and the status of one that is
-    well.
+    It is asked of routers, floating IPs, and ports that no server has but one of `owners`. Returns table, id and the
+    status of one that is well.
     """
-    return await session.rows(_UNSETTLED, {"owners": list(owners)})
+    return await session.rows(UNSETTLED, {"owners": list(owners)})
