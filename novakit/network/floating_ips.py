@@ -95,6 +95,8 @@ async def create(
         fault=None,
     )
     await rows.add(session, [row])
+    # Where the external network has DHCP, its address is one of those that DHCP knows.
+    touched.gateway = True
     if values.port_id:
         await _associate(session, touched, context, row, values.port_id, values.fixed_ip_address or None)
     return await _shown(session, row.id)

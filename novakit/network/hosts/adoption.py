@@ -71,7 +71,9 @@ async def restore(
             row = attrs.evolve(row, **kept)
         if not around.may_use(network):
             raise errors.Conflict(f"Its note, which is not sealed, names the network {network.id} of another project.")
-        if await _take_over(session, row, around):
+        # It may have been given a subnet, of which other hosts of it must hear.
+        touched.networks.add(network.id)
+        if await _take_over(session, touched, row, around):
             continue
         await _require_free(session, port, network)
         groups = await _groups(session, port.groups, project_id)
@@ -105,7 +107,7 @@ async def _around(session: Session, noted: Sequence[NotedPort], around: Regainin
         around.left.append(f"{around.heard.lack} That is so of {len(unknown)} of its {len(noted)} ports.")
 
 
-async def _take_over(session: Session, wanted: StoredPort, around: Regaining) -> bool:
+async def _take_over(session: Session, touched: Touched, wanted: StoredPort, around: Regaining) -> bool:
     """Give the server a port that is there and nobody's. Returns whether it is there. Raises Conflict."""
     there = next(iter(await rows.lock(session, StoredPort, id=wanted.id)), None)
     if there is None:
@@ -114,6 +116,7 @@ async def _take_over(session: Session, wanted: StoredPort, around: Regaining) ->
         raise errors.Conflict(f"Its port {wanted.id} belongs to {there.device_id} now.")
     if not around.is_sealed and there.project_id != wanted.project_id:
         raise errors.Conflict(f"Its port {wanted.id} belongs to another project now.")
+    touched.hosts |= {there.host} if there.host else set()
     new = {name: getattr(wanted, name) for name in TAKEN}
     await rows.change(session, StoredPort, wanted.id, **new, hostname=there.hostname or wanted.hostname)
     return True

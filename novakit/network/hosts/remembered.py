@@ -3,7 +3,9 @@
 The idea: almost all of what a host must be is what it was, and making a record of a port costs ten times as much as
 seeing that it is the same. Whoever is handed the same object need not look into it.
 The invariant: a record is found by everything that it is made from, so it can be late for nothing, whoever changes the
-database. What a host is not told any more is forgotten with the next reading.
+database. What a host is not told any more is forgotten with the next reading. Nothing but members of groups is read at
+all of a host whose `shape` is as it was: who changes anything else gives it another in the same transaction. Two
+transactions of which neither saw the other may miss a host, so what is `OLD` is read anew in any case.
 The cost: 1 µs and 400 bytes for a port, of at most `MOST` ports and leases; of more hosts, those that were read last.
 """
 
@@ -12,12 +14,16 @@ from collections.abc import Sequence
 
 import attrs
 
+from novakit import world
 from novakit.network.allocation.addresses import ip_of
 from novakit.store.network.ports import AddressOnNetwork, GuestPortLine
-from novakit_hookspecs.networks import Lease, Network, Port, Rule
+from novakit_hookspecs.networks import Lease, Network, Port, Rule, Topology
 
 MOST = 50_000
 """Ports and leases that are remembered, of all hosts together."""
+
+OLD = 60.0
+"""Seconds after which what a host was told is read whole again."""
 
 
 @attrs.frozen
@@ -36,11 +42,21 @@ class MadePort:
 class Told:
     """What one host was told."""
 
+    shape: str = ""
+    """What the database calls all of it but the members of groups; empty where it cannot be gone by."""
+    read: float = 0.0
+    """When all of it was read, by the clock that only goes forward."""
+    topology: Topology = attrs.field(factory=lambda: Topology(revision=0))
     ports: dict[str, MadePort] = attrs.field(factory=dict)
     rules: dict[tuple[str, ...], tuple[Rule, ...]] = attrs.field(factory=dict)
     """By the security groups that they are of."""
     networks: dict[str, Network] = attrs.field(factory=dict)
     leases: dict[AddressOnNetwork, Lease] = attrs.field(factory=dict)
+
+    @property
+    def is_old(self) -> bool:
+        """Return whether it is to be read whole again."""
+        return world.monotonic() - self.read > OLD
 
     @property
     def size(self) -> int:

@@ -1,9 +1,12 @@
 """The whole desired state of hosts, read in a fixed number of queries.
 
 Idea: what a host must be is read whole and never as a difference, so a crash, a restart and a change are one case. What
-is the same as at the last reading is the same object, by which others see what has changed: see `remembered`.
+is the same as at the last reading is the same object, by which others see what has changed: see `remembered`. Members
+of security groups come and go with every server, on all hosts of the group: they stand in records of their own, beside
+the ports, and of a host of which nothing else has changed nothing else is read.
 Invariant: a topology is of one moment, for it is read in one transaction, and carries the revision of that moment.
-Cost: some ten statements however many hosts are asked for; ports in the same groups share one tuple of rules.
+Cost: some ten statements however many hosts are asked for, and two where only members came or went; ports in the same
+groups share one tuple of rules, and hosts one of a group's members.
 """
 
 import ipaddress
@@ -14,6 +17,7 @@ from typing import TypeVar
 
 import attrs
 
+from novakit import world
 from novakit.bus.topologies import with_rules
 from novakit.concurrency.bounded import BoundedMemory
 from novakit.network.allocation.addresses import ip_of, pairs, range_of
@@ -42,6 +46,7 @@ from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.subnets import StoredSubnet, with_subnets
 from novakit_hookspecs.networks import (
     Address,
+    AddressGroup,
     DhcpPort,
     FloatingIp,
     Gateway,
@@ -84,10 +89,25 @@ class Built:
     """Whether the DHCP service of some network has no address yet."""
 
 
-_Guests = Mapping[str, Sequence[GuestPortLine]]
+_Guests = dict[str, list[GuestPortLine]]
 """The lines of the ports on a host, by port, the oldest port first."""
 _RulesOf = Mapping[tuple[str, ...], tuple[Rule, ...]]
 """By the security groups that they are of."""
+
+
+@attrs.define(kw_only=True)
+class _HostReading:
+    """What was read of one host."""
+
+    revision: int
+    shape: str
+    """What the database calls all that the host is told but the members of groups."""
+    is_gateway: bool
+    before: Told
+    """What it was told the last time."""
+    stays: bool
+    """Whether it is as it was, but for members of groups; then no guests were read."""
+    guests: _Guests = attrs.field(factory=dict)
 
 
 async def build(session: Session, hosts: Collection[str], told: BoundedMemory[Told]) -> Built:
@@ -95,54 +115,101 @@ async def build(session: Session, hosts: Collection[str], told: BoundedMemory[To
 
     The number of statements does not grow with the hosts.
     """
-    wanted: dict[str, int] = {}
-    gateway: str | None = None
-    guests: dict[str, dict[str, list[GuestPortLine]]] = defaultdict(dict)
-    for host, revision, is_gateway, line in await guests_of(session, hosts):
-        wanted[host] = revision
-        if is_gateway == 1:
-            gateway = host
+    found = await _hosts(session, hosts, told)
+    now = {host: one.before for host, one in found.items() if one.stays}
+    anew = {host: one for host, one in found.items() if not one.stays}
+    lacking = False
+    if anew:
+        made, lacking = await _made_anew(session, anew)
+        now |= made
+    named = {group.id for each in now.values() for group in each.topology.groups}
+    groups = await _groups_named(session, named)
+    for host, one in now.items():
+        before = {group.id: group for group in found[host].before.topology.groups}
+        members = tuple([_same(before.get(group.id), groups[group.id]) for group in one.topology.groups])
+        topology = attrs.evolve(one.topology, revision=found[host].revision, groups=members)
+        now[host] = attrs.evolve(one, topology=topology)
+        told.put(host, now[host], one.size)
+    return Built(topologies={host: one.topology for host, one in now.items()}, lacking=lacking)
+
+
+async def _hosts(session: Session, hosts: Collection[str], told: BoundedMemory[Told]) -> dict[str, _HostReading]:
+    """Read which hosts are known, and the ports of those that are not as they were told last."""
+    before = {host: told.get(host) or NOTHING for host in hosts}
+    shapes = {host: one.shape for host, one in before.items() if one.shape and not one.is_old}
+    found: dict[str, _HostReading] = {}
+    for host, revision, shape, gateway, line in await guests_of(session, hosts, shapes):
+        if host not in found:
+            found[host] = _HostReading(
+                revision=revision,
+                shape=shape,
+                is_gateway=gateway == 1,
+                before=before[host],
+                stays=shapes.get(host) == shape,
+            )
         if line is not None:
-            guests[host].setdefault(line.id, []).append(line)
+            found[host].guests.setdefault(line.id, []).append(line)
+    return found
+
+
+async def _made_anew(session: Session, hosts: Mapping[str, _HostReading]) -> tuple[dict[str, Told], bool]:
+    """Make all that hosts are told but the members of groups. Returns it, and whether something has to be made first.
+
+    Of what was told before only records are taken that are as they would be made now.
+    """
+    gateway = next((host for host, one in hosts.items() if one.is_gateway), None)
     legs: list[StoredPort] = []
     needing: Sequence[StoredSubnet] = ()
     if gateway:
         legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY])
         needing = await subnets_needing_dhcp(session)
     served = {subnet.network_id for subnet in needing}
-    mine = {host: {lines[0].network_id for lines in guests[host].values()} for host in wanted}
+    mine = {host: {lines[0].network_id for lines in one.guests.values()} for host, one in hosts.items()}
     if gateway:
         mine[gateway] |= {leg.network_id for leg in legs} | served
-    now = {host: Told() for host in wanted}
-    leases = ((told.get(gateway) or NOTHING).leases, now[gateway].leases) if gateway else ({}, {})
+    leases: tuple[_Leases, _Leases] = (hosts[gateway].before.leases if gateway else {}, {})
     segments = await _segments(session, set().union(*mine.values()), legs, served, leases)
-    rules_of = await _rules_of(session, guests.values())
+    rules_of = await _rules_of(session, [one.guests for one in hosts.values()])
     routed = await _routers(session, legs, segments) if gateway else ()
     networks = {key: _network(network, segments, served=False) for key, network in segments.networks.items()}
-    topologies = {}
-    for host, revision in wanted.items():
-        before = told.get(host) or NOTHING
+    lacking = any(_lacks(subnet, segments.dhcp.get(subnet.network_id)) for subnet in needing)
+    made = {}
+    for host, one in hosts.items():
+        # What is made first changes what the host is told without anybody's saying so.
+        now = Told(
+            shape="" if one.is_gateway and lacking else one.shape,
+            read=world.monotonic(),
+            leases=leases[1] if one.is_gateway else {},
+        )
         for key in segments.networks:
             if key in mine[host]:
-                one = _network(segments.networks[key], segments, served=True) if host == gateway else networks[key]
-                now[host].networks[key] = _same_network(before.networks.get(key), one)
-        _make_ports(now[host], before, guests[host], segments, rules_of)
-        topologies[host] = Topology(
-            revision=revision,
-            networks=tuple(now[host].networks.values()),
-            ports=tuple([made.port for made in now[host].ports.values()]),
-            routers=routed if host == gateway else (),
-        )
-        told.put(host, now[host], now[host].size)
-    return Built(
-        topologies=topologies,
-        lacking=any(
-            subnet.id not in {address.subnet_id for address in segments.dhcp[subnet.network_id].addresses}
-            if subnet.network_id in segments.dhcp
-            else True
-            for subnet in needing
-        ),
+                own = _network(segments.networks[key], segments, served=True) if one.is_gateway else networks[key]
+                now.networks[key] = _same_network(one.before.networks.get(key), own)
+        _make_ports(now, one.before, one.guests, segments, rules_of)
+        made[host] = attrs.evolve(now, topology=_topology(now, routed if one.is_gateway else ()))
+    return made, lacking
+
+
+def _lacks(subnet: StoredSubnet, dhcp: DhcpPort | None) -> bool:
+    """Return whether the DHCP service of a network has no address on a subnet yet."""
+    return dhcp is None or subnet.id not in {address.subnet_id for address in dhcp.addresses}
+
+
+def _topology(now: Told, routers: tuple[Router, ...]) -> Topology:
+    """Put together what a host is told; the groups that rules name have no members yet."""
+    named = dict.fromkeys(rule.remote_group for rules in now.rules.values() for rule in rules)
+    return Topology(
+        revision=0,
+        networks=tuple(now.networks.values()),
+        ports=tuple([made.port for made in now.ports.values()]),
+        routers=routers,
+        groups=tuple(AddressGroup(id=group) for group in named if group is not None),
     )
+
+
+async def _groups_named(session: Session, ids: Collection[str]) -> dict[str, AddressGroup]:
+    members = await group_members(session, ids) if ids else {}
+    return {id: AddressGroup(id=id, members=tuple(map(alone, members.get(id, ())))) for id in ids}
 
 
 def _same_network(before: Network | None, now: Network) -> Network:
@@ -277,12 +344,8 @@ async def _rules_of(session: Session, guests: Iterable[_Guests]) -> _RulesOf:
 
 async def _rules(session: Session, groups: Collection[str]) -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = defaultdict(list)
-    lines = await rows.find(session, StoredRule, security_group_id=groups) if groups else []
-    remote = {line.remote_group_id for line in lines if line.remote_group_id}
-    numbers = await group_members(session, remote) if remote else {}
-    members = {group_id: tuple(map(alone, some)) for group_id, some in numbers.items()}
-    for line in lines:
-        found[line.security_group_id].append(_rule(line, members))
+    for line in await rows.find(session, StoredRule, security_group_id=groups) if groups else ():
+        found[line.security_group_id].append(_rule(line))
     return found
 
 
@@ -290,11 +353,9 @@ def _without_host_bits(ip: str) -> str:
     return str(ipaddress.IPv4Network(ip, strict=False)) if "/" in ip else ip
 
 
-def _rule(line: StoredRule, members: Mapping[str, tuple[str, ...]]) -> Rule:
-    remotes: tuple[str, ...] | None = None
-    if line.remote_group_id:
-        remotes = members.get(line.remote_group_id, ()) if line.ethertype == "IPv4" else ()
-    elif line.remote_ip_prefix and not line.remote_ip_prefix.endswith("/0"):
+def _rule(line: StoredRule) -> Rule:
+    remotes: tuple[str, ...] | None = () if line.remote_group_id else None
+    if line.remote_ip_prefix and not line.remote_ip_prefix.endswith("/0"):
         remotes = (str(ipaddress.ip_network(line.remote_ip_prefix, strict=False)),)
     return Rule(
         direction=line.direction,
@@ -303,6 +364,7 @@ def _rule(line: StoredRule, members: Mapping[str, tuple[str, ...]]) -> Rule:
         port_min=line.port_min,
         port_max=line.port_max,
         remotes=remotes,
+        remote_group=line.remote_group_id,
     )
 
 

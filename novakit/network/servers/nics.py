@@ -301,6 +301,8 @@ async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int
         hostname=port.hostname or ask.hostname,
     )
     touched.gateway = True
+    # Its owner may have bound it before it was a server's, of whose ports alone hosts are told.
+    touched.hosts |= {port.host} if port.host else set()
 
 
 async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> Nics:

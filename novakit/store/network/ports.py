@@ -203,6 +203,7 @@ _GUESTS = (
     sa.select(
         network_hosts.c.host,
         network_hosts.c.wanted,
+        network_hosts.c.shape,
         network_hosts.c.gateway,
         *(ports.c[name] for name in ("id", "network_id", "server_id", "mac")),
         shared(ports.c.allowed_pairs),
@@ -213,7 +214,12 @@ _GUESTS = (
         port_groups.c.group_id,
     )
     .select_from(network_hosts)
-    .outerjoin(ports, (ports.c.host == network_hosts.c.host) & ports.c.server_id.is_not(None))
+    .outerjoin(
+        ports,
+        (ports.c.host == network_hosts.c.host)
+        & ports.c.server_id.is_not(None)
+        & (network_hosts.c.host + ":" + network_hosts.c.shape).not_in(sa.bindparam("shapes", expanding=True)),
+    )
     .outerjoin(addresses, addresses.c.port_id == ports.c.id)
     .outerjoin(port_groups, port_groups.c.port_id == ports.c.id)
     .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
@@ -222,15 +228,17 @@ _GUESTS = (
 
 
 async def guests_of(
-    session: Session, hosts: Collection[str]
-) -> list[tuple[str, int, int | None, GuestPortLine | None]]:
-    """Fetch hosts, their wanted revisions, and whether they are the gateway, with the ports of the servers on them.
+    session: Session, hosts: Collection[str], shapes: Mapping[str, str]
+) -> list[tuple[str, int, str, int | None, GuestPortLine | None]]:
+    """Fetch hosts, their wanted revisions and shapes, and whether they are the gateway, with their servers' ports.
 
-    The oldest port comes first. A host without a port stands there once, without one; one that is not known does not.
+    The oldest port comes first. A host without a port stands there once, without one, and so does one that has the
+    shape that `shapes` says of it; one that is not known does not.
     """
     # One statement: the pairs of address and group are one for almost every port.
-    found = await session.rows(_GUESTS, {"hosts": list(hosts)}) if hosts else ()
-    return [(row[0], row[1], row[2], None if row[3] is None else GuestPortLine._make(row[3:])) for row in found]
+    values = {"hosts": list(hosts), "shapes": [f"{host}:{shape}" for host, shape in shapes.items()] or [""]}
+    found = await session.rows(_GUESTS, values) if hosts else ()
+    return [(*row[:4], None if row[4] is None else GuestPortLine._make(row[4:])) for row in found]
 
 
 _IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, "ACTIVE"), else_="DOWN"))

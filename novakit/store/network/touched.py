@@ -5,6 +5,7 @@ from functools import cache
 import attrs
 import sqlalchemy as sa
 
+from novakit import world
 from novakit.store.engine import Session
 from novakit.store.network.hosts import appear, network_hosts
 from novakit.store.network.ports import port_groups, ports
@@ -32,12 +33,15 @@ class Touched:
 
 
 async def touch(session: Session, touched: Touched) -> set[str]:
-    """Raise the wanted revision of exactly the hosts that must see a change. Returns which they are."""
+    """Raise the wanted revision of exactly the hosts that must see a change. Returns which they are.
+
+    Those that must see more than other members of groups get another shape.
+    """
     if touched.nothing():
         return set()
     wanted = {name: list(getattr(touched, name)) for name in _SETS}
     which = tuple(name for name, some in wanted.items() if some)
-    values = {name: wanted[name] for name in which}
+    values = {"new_shape": world.new_id(), **{name: wanted[name] for name in which}}
     found = set(await session.scalars(_raise(which, gateway=touched.gateway), values))
     if unknown := touched.hosts - found:
         await appear(session, unknown)
@@ -54,15 +58,17 @@ def _raise(which: tuple[str, ...], *, gateway: bool) -> sa.UpdateBase:
     among: dict[str, sa.BindParameter[object]] = {name: sa.bindparam(name, expanding=True) for name in which}
     bound = sa.select(ports.c.host).where(ports.c.host.is_not(None))
     in_groups = bound.join(port_groups, port_groups.c.port_id == ports.c.id)
-    conditions: list[Condition] = [network_hosts.c.gateway == 1] if gateway else []
+    reshaped: list[Condition] = [network_hosts.c.gateway == 1] if gateway else []
     if "hosts" in among:
-        conditions.append(hosts.in_(among["hosts"]))
+        reshaped.append(hosts.in_(among["hosts"]))
     if "networks" in among:
-        conditions.append(hosts.in_(bound.where(ports.c.network_id.in_(among["networks"]))))
+        reshaped.append(hosts.in_(bound.where(ports.c.network_id.in_(among["networks"]))))
     if "groups" in among:
-        conditions.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(among["groups"]))))
+        reshaped.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(among["groups"]))))
+    concerned = [*reshaped]
     if "members" in among:
         trusting = sa.select(rules.c.security_group_id).where(rules.c.remote_group_id.in_(among["members"]))
-        conditions.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(trusting))))
-    higher = sa.update(network_hosts).where(sa.or_(*conditions)).values(wanted=network_hosts.c.wanted + 1)
-    return higher.returning(hosts)
+        concerned.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(trusting))))
+    shape = sa.case((sa.or_(sa.false(), *reshaped), sa.bindparam("new_shape")), else_=network_hosts.c.shape)
+    higher = sa.update(network_hosts).where(sa.or_(*concerned))
+    return higher.values(wanted=network_hosts.c.wanted + 1, shape=shape).returning(hosts)

@@ -3,16 +3,18 @@
 import uuid
 from typing import Any
 
-import attrs
 import pytest
 
 from novakit import errors
 from novakit.network import Networks
+from novakit.network.hosts import remembered
 from novakit.network.networks import NetworkChange
 from novakit.network.ports import NewPort, PortChange
 from novakit.network.records import AddressPair, WantedAddress
 from novakit.network.security_groups import NewSecurityGroup
 from novakit.network.subnets import NewSubnet
+from novakit.store.network import rows
+from novakit.store.network.networks import StoredNetwork
 from novakit_hookspecs.networks import Topology
 from tests.unit.network.scenes import bound, settle
 
@@ -26,9 +28,9 @@ async def test_a_host_is_told_of_its_own_ports_alone(bench: Any) -> None:
     assert [found.id for found in seen.networks] == [net.id]
     assert seen.networks[0].dhcp is None and seen.networks[0].leases == ()
     ingress = [rule for rule in seen.ports[0].rules if rule.direction == "ingress" and rule.ethertype == "IPv4"]
-    assert {remote for rule in ingress for remote in rule.remotes or ()} == {
-        f"{card.addresses[0].ip}/32" for card in (one, two)
-    }
+    (group,) = seen.groups
+    assert [(rule.remotes, rule.remote_group) for rule in ingress] == [((), group.id)]
+    assert set(group.members) == {f"{card.addresses[0].ip}/32" for card in (one, two)}
     egress = [rule for rule in seen.ports[0].rules if rule.direction == "egress" and rule.ethertype == "IPv4"]
     assert [rule.remotes for rule in egress] == [None]
 
@@ -132,11 +134,47 @@ async def test_what_did_not_change_is_the_same_object_again_and_what_did_is_anot
     changed = await bench.networks.topology("a")
     assert not changed.ports[0].admin_up and changed.ports[1] is first.ports[1]
     await bound(bench, "b", net.id)
-    more = await bench.networks.topology("a")
-    assert more.ports[1] == attrs.evolve(first.ports[1], rules=more.ports[0].rules) != first.ports[1]
-    assert more.ports[1].addresses is first.ports[1].addresses
     leases = (await bench.networks.topology("gw")).networks[0].leases
     assert [*map(id, leases[:2])] == [*map(id, served.leases)] and len(leases) == 3
+
+
+async def test_where_members_come_and_go_they_alone_are_read_and_all_else_is_the_very_same(bench: Any) -> None:
+    net, other = await bench.network(), Networks(bench.networks.store)
+    await bench.networks.set_gateway("gw")
+    for host in ("a", "b"):
+        await bound(bench, host, net.id)
+    first = await bench.networks.topologies(["a", "b", "gw"])
+    (card,) = [await bound(bench, "c", net.id)]
+    before = bench.networks.store.tally.statements
+    more = await bench.networks.topologies(["a", "b"])
+    assert bench.networks.store.tally.statements - before == 2
+    for host in ("a", "b"):
+        assert more[host].revision > first[host].revision
+        for name in ("networks", "ports", "routers"):
+            assert getattr(more[host], name) is getattr(first[host], name)
+        assert len(more[host].groups[0].members) == len(first[host].groups[0].members) + 1
+    assert more["a"].groups[0] is more["b"].groups[0]
+    await other.release(card.server_id)
+    less = await bench.networks.topologies(["a", "b"])
+    assert {host: one.groups for host, one in less.items()} == {host: first[host].groups for host in ("a", "b")}
+    again = await bench.networks.topologies(["a", "b"])
+    assert all(again[host].groups[0] is less[host].groups[0] for host in ("a", "b"))
+
+
+async def test_after_a_while_a_host_is_read_whole_whatever_its_shape_says(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = await bench.network()
+    await bench.networks.set_gateway("gw")
+    await bound(bench, "a", net.id)
+    first = await bench.networks.topology("a")
+    async with bench.networks.store.write() as session:
+        await rows.change(session, StoredNetwork, net.id, mtu=1300)
+    assert (await bench.networks.topology("a")).networks is first.networks, "nobody said so"
+    monkeypatch.setattr(remembered, "OLD", -1.0)
+    later = await bench.networks.topology("a")
+    assert later.networks[0].mtu == 1300
+    assert later.ports[0] is first.ports[0], "what is the same stays the same object"
 
 
 async def test_whatever_changes_by_whomever_is_read_as_if_for_the_first_time(bench: Any) -> None:
