@@ -23,7 +23,7 @@ import structlog
 
 from novakit import world
 from novakit.bus import RemoteError, RemoteNotFound, Targets, Unreachable
-from novakit.bus.topologies import NextTopology
+from novakit.bus.topologies import NextTopology, differ_in_members_alone
 from novakit.calls.host import NOTHING_KEPT, HostCalls, Kept, Wired
 from novakit.concurrency.bounded import BoundedMemory
 from novakit.conductor.work import Postponed
@@ -87,7 +87,7 @@ class Wiring:
     kept: Callable[[Sequence[str]], Awaitable[Mapping[str, Kept]]] = _nothing
     """Says what of the networks of some hosts is to stay though no topology knows of it."""
     on_pushed: Callable[[str], None] = lambda host: None
-    """Called with a host that took its topology; may be set later."""
+    """Called with a host that took another topology, but for members of groups; may be set later."""
     _known: BoundedMemory[_KnownTopology] = attrs.field(factory=lambda: BoundedMemory(MOST))
     _waiting: dict[str, _Round] = attrs.field(factory=dict)
     _pushing: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
@@ -182,9 +182,11 @@ class Wiring:
             )
 
     async def _push(self, host: str, current: _Round, topology: Topology, kept: Kept, began: float) -> None:
+        before = self._known.get(host)
         try:
             current.done.set_result(await self._apply(host, topology, kept))
-            self.on_pushed(host)
+            if before is None or not differ_in_members_alone(before.topology, topology):
+                self.on_pushed(host)
         except (RemoteError, Unreachable) as error:
             log.info("host did not take its topology", host=host, why=str(error))
             current.done.set_exception(error)

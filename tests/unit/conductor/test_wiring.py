@@ -18,6 +18,7 @@ from novakit.conductor.work import Postponed
 from novakit.config import Config
 from novakit_hookspecs.networks import Applied, Router, Topology, Vif
 from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.testing.topologies import Draft, allow_tcp
 
 ROUTER = Router(id="7a1f3c1e-5b1e-4a6c-9d59-0c2f5c3c9a10", interfaces=())
 
@@ -32,12 +33,16 @@ class Revisions:
     applied: list[Applied] = attrs.field(factory=list)
     broken: set[str] = attrs.field(factory=set)
     serving: set[str] = attrs.field(factory=set)
+    drawn: Topology | None = None
+    """What every host is told, but for its revision; None where that is nothing."""
 
     async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
         read = {
             host: Topology(revision=self.wanted.get(host, 0), routers=(ROUTER,) if host in self.serving else ())
             for host in hosts
         }
+        if self.drawn is not None:
+            read = {host: attrs.evolve(self.drawn, revision=one.revision) for host, one in read.items()}
         self.reads.append(set(hosts))
         await asyncio.sleep(0)
         if self.broken & set(hosts):
@@ -243,6 +248,28 @@ async def test_a_host_that_does_not_know_what_it_was_given_is_given_the_whole_at
     assert agents.asked == [WHOLE, CHANGE, WHOLE]
     assert (await wiring.ensure("h")).vifs == {"a": ONE}
     assert agents.asked[3:] == [CHANGE]
+
+
+async def test_of_a_push_of_members_alone_nobody_hears(wiring: Wiring, networks: Revisions, agents: Agents) -> None:
+    heard: list[str] = []
+    wiring.on_pushed = heard.append
+    agents.wires = lambda given: Wired(revision=0)
+    draft = Draft()
+    group = draft.group("10.1.0.11/32")
+    draft.port(draft.network(), "10.1.0.12", (allow_tcp(80, group=group),))
+    first = networks.drawn = draft.topology()
+    await wiring.ensure("h")
+    assert heard == ["h"]
+    networks.drawn = attrs.evolve(first, groups=(attrs.evolve(group, members=()),))
+    await wiring.ensure("h")
+    assert heard == ["h"] and agents.asked == [WHOLE, CHANGE]
+    networks.drawn = attrs.evolve(first, ports=[*first.ports])
+    await wiring.ensure("h")
+    assert heard == ["h"] * 2, "what was read anew may be another row, though the host is told the same"
+    networks.drawn = None
+    for _ in range(2):
+        await wiring.ensure("h")
+    assert heard == ["h"] * 4, "without a group nothing says that nothing else has changed"
 
 
 async def test_after_a_failure_a_host_is_given_the_whole(wiring: Wiring, agents: Agents) -> None:
