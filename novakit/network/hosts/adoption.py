@@ -71,8 +71,7 @@ async def restore(
             row = attrs.evolve(row, **kept)
         if not around.may_use(network):
             raise errors.Conflict(f"Its note, which is not sealed, names the network {network.id} of another project.")
-        # It may have been given a subnet, of which other hosts of it must hear.
-        touched.networks.add(network.id)
+        touched.networks.add(network.id)  # it may have another subnet now, of which all its hosts must hear
         if await _take_over(session, touched, row, around):
             continue
         await _require_free(session, port, network)
