@@ -204,8 +204,10 @@ async def test_what_was_looked_into_before_changes_nothing_of_what_is_made(tmp_p
             {"network_id": OUTSIDE.id, "addresses": ()},
         )
     ]
-    for revision in range(1, 60):
-        ports = list({port.id: port for port in chance.sample([*some, *moved], 8)}.values())
+    topology = Topology(revision=0)
+    for revision in range(1, 90):
+        ports = list({port.id: port for port in chance.sample([*some, *moved], chance.choice((1, 2, 8)))}.values())
+        former = topology
         topology = Topology(
             revision=revision,
             networks=(chance.choice(networks), OUTSIDE),
@@ -214,6 +216,8 @@ async def test_what_was_looked_into_before_changes_nothing_of_what_is_made(tmp_p
             if chance.random() < 0.5
             else chance.sample(groups, chance.randrange(4)),
         )
+        if revision % 3:
+            topology = attrs.evolve(former, revision=revision, groups=topology.groups)
         new = await _driver(tmp_path / f"new{revision}")
         assert await driver.apply(topology) == await new.apply(topology)
         assert await driver.apply(topology) == await new.apply(topology), "and again"

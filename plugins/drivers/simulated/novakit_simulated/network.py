@@ -23,7 +23,7 @@ from novakit_hookspecs.networks import (
 from novakit_simulated.faults import Dice, chance_of
 from novakit_simulated.journal import Journal
 from novakit_simulated.options import SimulatedNetworkOptions
-from novakit_simulated.topology import PortChecks, as_wired
+from novakit_simulated.topology import PortChecks, as_wired, untrusted
 
 _REVISION = "revision"
 
@@ -46,6 +46,8 @@ class SimulatedNetwork:
     _checks: PortChecks = attrs.field(init=False, factory=PortChecks)
     _made: dict[str, "_Made"] = attrs.field(init=False, factory=dict)
     """The ports of the last topology, so that one that is the same again costs next to nothing."""
+    _made_of: Topology | None = attrs.field(init=False, default=None)
+    """What the journal is made of; None where something is not, or nobody knows."""
     _vifs: dict[str, Vif] = attrs.field(init=False, factory=dict)
     """What of the journal are ports."""
     _turn: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
@@ -98,6 +100,14 @@ class SimulatedNetwork:
         raise NotFound(f"{owner} has left nothing on this host")
 
     def _apply(self, topology: Topology) -> None:
+        made_of, self._made_of = self._made_of, None
+        if made_of is None or not _differ_in_members_alone(made_of, topology):
+            self._make(topology)
+        else:
+            self._journal.put(_REVISION, topology.revision)
+        self._made_of = None if self._faults else topology
+
+    def _make(self, topology: Topology) -> None:
         faults = self._checks.faults_of(topology)
         before = self._journal.records
         for port in topology.ports:
@@ -149,6 +159,14 @@ class SimulatedNetwork:
             if router.id not in faults:
                 wanted[f"router:{router.id}"] = {"namespace": f"qrouter-{router.id}"}
         return wanted
+
+
+def _differ_in_members_alone(before: Topology, now: Topology) -> bool:
+    """Return whether nothing that a journal has can be another: what is the same object is as it was."""
+    if any(getattr(before, name) is not getattr(now, name) for name in ("networks", "ports", "routers")):
+        return False
+    whys = untrusted(now)
+    return whys.keys() == {group.id for group in before.groups} and not any(whys.values())
 
 
 @attrs.frozen

@@ -3,12 +3,11 @@
 import functools
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from novakit_hookspecs.networks import (
-    AddressGroup,
     Gateway,
     Network,
     Port,
@@ -57,13 +56,10 @@ class _Looked:
         return self.subnets is network.subnets and as_wired(self.port, port)
 
 
-@attrs.frozen
-class _LookedGroup:
-    """What was found when a group was looked into, and what it was then."""
-
-    group: AddressGroup
-    why: str
-    """Why no rule can name it; empty where any can."""
+@functools.lru_cache(maxsize=1024)
+def _nonsense(members: tuple[str, ...]) -> str:
+    """Say what of a group's members is no range; the hosts of one process are told the same ones."""
+    return next((f"{member!r}, which is not a CIDR" for member in members if _range(member) is None), "")
 
 
 @attrs.define
@@ -71,7 +67,6 @@ class PortChecks:
     """What was looked into; what is the same object again is not looked into again."""
 
     _looked: dict[str, _Looked] = attrs.field(factory=dict)
-    _groups: dict[str, _LookedGroup] = attrs.field(factory=dict)
 
     def faults_of(self, topology: Topology) -> dict[str, str]:
         """Return a sentence for every network, port and router that cannot be made, by its id."""
@@ -82,10 +77,10 @@ class PortChecks:
                 faults[network.id] = why
         taken: dict[tuple[str, str], str] = {}
         before, self._looked = self._looked, {}
-        self._look_at(topology.groups)
+        groups = untrusted(topology)
         trusting: dict[int, str] = {}
         for port in topology.ports:
-            why = _unmade(port.network_id, networks, faults) or self._untrusted(port.rules, trusting)
+            why = _unmade(port.network_id, networks, faults) or _untrusted(port.rules, groups, trusting)
             if not why:
                 looked, network = before.get(port.id), networks[port.network_id]
                 if looked is None or not looked.is_of(port, network):
@@ -99,27 +94,22 @@ class PortChecks:
                 faults[router.id] = why
         return faults
 
-    def _look_at(self, groups: Iterable[AddressGroup]) -> None:
-        before, self._groups = self._groups, {}
-        for group in groups:
-            looked = before.get(group.id)
-            if looked is None or looked.group is not group:
-                nonsense = (member for member in group.members if _range(member) is None)
-                why = next((f"its remote group {group.id} has {each!r}, which is not a CIDR" for each in nonsense), "")
-                looked = _LookedGroup(group, why)
-            self._groups[group.id] = looked
 
-    def _untrusted(self, rules: tuple[Rule, ...], known: dict[int, str]) -> str:
-        """Say why rules cannot be in force for the groups that they name; ports that share rules are asked for once."""
-        if id(rules) not in known:
-            known[id(rules)] = next(filter(None, (self._of_group(rule.remote_group) for rule in rules)), "")
-        return known[id(rules)]
+def untrusted(topology: Topology) -> dict[str, str]:
+    """Return why no rule can name a group, by its id; empty for one that any can."""
+    return {
+        group.id: f"its remote group {group.id} has {why}" if (why := _nonsense(group.members)) else ""
+        for group in topology.groups
+    }
 
-    def _of_group(self, group: str | None) -> str:
-        if group is None:
-            return ""
-        looked = self._groups.get(group)
-        return f"its remote group {group} is not in the topology" if looked is None else looked.why
+
+def _untrusted(rules: tuple[Rule, ...], groups: Mapping[str, str], known: dict[int, str]) -> str:
+    """Say why rules cannot be in force for the groups that they name; ports that share rules are asked for once."""
+    if id(rules) not in known:
+        named = [rule.remote_group for rule in rules if rule.remote_group is not None]
+        whys = (groups.get(group, f"its remote group {group} is not in the topology") for group in named)
+        known[id(rules)] = next(filter(None, whys), "")
+    return known[id(rules)]
 
 
 def as_wired(before: Port, now: Port) -> bool:
