@@ -161,13 +161,22 @@ class Networks(Transactions):
         async def work(session: Session, touched: Touched) -> PortInfo:
             have = (await servers.nics_of(session, [server_id]))[server_id]
             if not any(nic.id == port_id for nic in have):
-                ask = NicRequest(server_id=server_id, project_id=project_id, hostname=hostname, requested=[requested])
+                ask = NicRequest(
+                    server_id=server_id,
+                    project_id=project_id,
+                    hostname=hostname,
+                    requested=[requested],
+                    host=host,
+                    zone=zone,
+                )
                 around = await servers.around_of(session, [ask])
                 servers.check(around, [ask])
                 await servers.make(session, touched, around, [(ask, len(have), requested)], port_id=port_id)
+            # Also those that it had before may be bound to another host.
             if host:
-                await servers.bind(session, touched, {server_id: (host, zone)})
-            have = (await servers.nics_of(session, [server_id]))[server_id]
+                have = (await servers.bind(session, touched, {server_id: (host, zone)}))[server_id]
+            else:
+                have = (await servers.nics_of(session, [server_id]))[server_id]
             return next(nic for nic in have if nic.id == port_id)
 
         return await self.write(work)

@@ -67,6 +67,18 @@ async def test_a_server_is_asked_for_and_given_a_nic_in_seven_statements(bench: 
     assert bench.networks.store.tally.statements - tally.statements <= 7 + added
 
 
+async def test_a_server_is_given_one_more_nic_in_nine_statements_and_it_is_bound_at_once(bench: Any) -> None:
+    net = await bench.network()
+    key, _ = await make(bench, [{"uuid": net.id}], host="alpha")
+    (nic,) = await bench.networks.check_request(bench.member, [{"uuid": net.id}], ())
+    asked = {"server_id": key, "project_id": bench.member.project_id, "hostname": "web", "host": "alpha"}
+    tally = bench.networks.store.tally
+    told = await bench.networks.attach(**asked, port_id=str(uuid.uuid4()), requested=nic)
+    added = 2 if bench.networks.store.dialect == "postgresql" else 0  # the locks of the quota and of the subnets
+    assert bench.networks.store.tally.statements - tally.statements <= 9 + added
+    assert told == (await bench.networks.ports_of([key]))[key][1] and (told.host, told.status) == ("alpha", "BUILD")
+
+
 async def test_an_address_near_the_cursor_that_is_taken_is_passed_over_and_one_beyond_is_found(bench: Any) -> None:
     net = await bench.network("10.0.0.0/24")
     await make(bench, [{"uuid": net.id}])
