@@ -87,6 +87,8 @@ class Identity:
     directory: Directory = attrs.field(init=False)
     attempts: Attempts = attrs.field(init=False)
     _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
+    _forgot: int = attrs.field(default=0, init=False)
+    """How often something changed here: what was read before a change is not kept after it."""
 
     def __attrs_post_init__(self) -> None:
         self.ring = Keyring(Path(self.keys))
@@ -126,8 +128,11 @@ class Identity:
         known = self._known.get(token)
         if known and world.monotonic() - known[0] < STALENESS and known[1].expires_at > world.now():
             return attrs.evolve(known[2], request_id=request_id)
+        forgot = self._forgot
         grant = await self.validate(token)
         context = grant.context(request_id)
+        if forgot != self._forgot:
+            return context
         self._known.pop(token, None)
         while len(self._known) >= CACHED:
             self._known.pop(next(iter(self._known)))
@@ -136,6 +141,7 @@ class Identity:
 
     def forget(self) -> None:
         """Forget what is known of tokens, as something has changed; the store is asked again about each."""
+        self._forgot += 1
         self._known.clear()
 
     async def login(

@@ -56,6 +56,8 @@ class Images:
     limits: ImageOptions = attrs.field(factory=ImageOptions)
     """What one project may keep."""
     _known: dict[tuple[str, str | None], tuple[float, Image]] = attrs.field(factory=dict, init=False)
+    _forgot: int = attrs.field(default=0, init=False)
+    """How often something changed here: what was read before a change is not kept after it."""
     members: Members = attrs.field(init=False)
     quotas: ImageQuotas = attrs.field(init=False)
 
@@ -116,7 +118,10 @@ class Images:
         known = self._known.get((image_id, viewer))
         if known and world.monotonic() - known[0] < STALENESS:
             return known[1]
+        forgot = self._forgot
         image = record(await self.visible(context, image_id))
+        if forgot != self._forgot:
+            return image
         if len(self._known) >= CACHED:
             self.forget()
         # What one may see the service sees, too: the build of a server reads the image that its request has named.
@@ -125,6 +130,7 @@ class Images:
 
     def forget(self) -> None:
         """Ask the store again about every image: something changed."""
+        self._forgot += 1
         self._known.clear()
 
     async def list_names(self, context: RequestContext, ids: Collection[str]) -> dict[str, str]:

@@ -1,16 +1,18 @@
 """What a token stands for is one question to the database, on both databases."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 import sqlalchemy as sa
 
 from novakit import world
 from novakit.errors import Unauthorized
 from novakit.identity import Identity
-from novakit.identity.service import Scope
+from novakit.identity.service import Grant, Scope
 from novakit.store import Store
 from novakit.store import identity as table
 from tests.support.stores import sqlite_store
@@ -75,3 +77,32 @@ async def test_a_token_that_stands_on_nothing_any_more_is_refused(identity: Iden
             await session.execute(changes[lost])
     with pytest.raises(Unauthorized):
         await identity.validate(text)
+
+
+@attrs.define
+class SlowReader(Identity):
+    """Waits between the judgement of a token and what is remembered of it, where it is asked to."""
+
+    gate: asyncio.Event | None = None
+    judged: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def validate(self, text: str) -> Grant:
+        grant = await super().validate(text)
+        if self.gate is not None:
+            self.judged.set()
+            await self.gate.wait()
+        return grant
+
+
+async def test_a_token_that_was_judged_before_its_end_is_not_remembered_after_it(store: Store, tmp_path: Path) -> None:
+    identity = SlowReader(store, tmp_path / "keys", {})
+    await identity.bootstrap(admin_password="admin", demo_password="demo")
+    text = await token_of(identity)
+    identity.gate = asyncio.Event()
+    early = asyncio.create_task(identity.authenticate(text, "req-1"))
+    await identity.judged.wait()
+    await identity.revoke(text)
+    identity.gate.set()
+    assert (await early).request_id == "req-1", "it was asked before the end"
+    with pytest.raises(Unauthorized):
+        await identity.authenticate(text, "req-2")
