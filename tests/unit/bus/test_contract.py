@@ -358,6 +358,15 @@ async def test_an_error_is_told_in_the_words_of_who_serves_and_another_one_as_it
         assert told.value.kind == ("Unavailable" if said != raised else "ValueError")
 
 
+async def test_an_error_that_is_told_as_it_is_is_no_cause_of_itself(config: Config) -> None:
+    """Who looks for what is behind an error would go round for ever."""
+    bus, error = MemoryBus(), Unavailable("The shop is closed.")
+    serve(bus.join("shop.a"), Shop, partial(Open, outcome=error), "a", explain=lambda error: error)
+    with pytest.raises(RemoteError, match="The shop is closed"):
+        await client(Shop, bus.join("api"), config, "a").order(Wish(name="x"))
+    assert error.__cause__ is None
+
+
 async def test_an_answer_of_a_host_is_held_to_the_same_bounds(config: Config) -> None:
     async def holdings(message: Any) -> Any:
         return {"guests": [{"id": ID, "power": "running"}] * (bounds.MOST + 1)}
