@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -97,16 +97,29 @@ def remove_guests(args: argparse.Namespace) -> int:
     """Remove those that were named. Returns 1 when one could not be, 2 when the answer was no."""
     cloud = client(args)
     ids = _named(args, cloud)
-    known = {each.id: each for each in _listed(cloud)}
+    asked = None
     if not args.yes:
-        for id in ids:
-            told = known.get(id)
-            name, host, power = (told.name, told.host, told.power) if told else ("", args.host, "?")
-            print(f"{id}  {name or '?'} on {host or '?'}, {power}")
-        if not agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)} guests'} with all disks? [y/N] "):
+        there = [each for each in _listed(cloud) if args.host in (None, each.host)]
+        going = [each for each in there if each.id in {id.lower() for id in ids}]
+        for each in going:
+            print(f"{each.id}  {each.name or '?'} on {each.host}, {each.power}")
+        what = "it" if len(going) == 1 else f"these {len(going)} guests"
+        if going and not agreed(f"Destroy {what} with all disks? [y/N] "):
             raise ConfigError("Nothing was removed.")
+        asked = {each.id for each in going}
     suffix = f"?host={args.host}" if args.host else ""
-    return _each(args, cloud, ids, lambda id: cloud.send("DELETE", "novakit", f"v1/guests/{id}{suffix}"))
+
+    def remove(id: str) -> object:
+        require_asked(id.lower(), asked, "novakit guest list")
+        return cloud.send("DELETE", "novakit", f"v1/guests/{id}{suffix}")
+
+    return _each(args, cloud, ids, remove)
+
+
+def require_asked(id: str, asked: Collection[str] | None, listing: str) -> None:
+    """Raise RequestRefused for what the question before it did not name, as it is not there; None is no question."""
+    if asked is not None and id not in asked:
+        raise RequestRefused(404, f"`{listing}` does not name it.")
 
 
 def agreed(question: str) -> bool:

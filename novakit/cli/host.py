@@ -14,7 +14,7 @@ from novakit.bus import enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.cli import paths
 from novakit.cli.client import CLOUD, Client, RequestRefused, add_options, client, login_where_it_runs
-from novakit.cli.guest import agreed
+from novakit.cli.guest import agreed, require_asked
 from novakit.cli.scheduling.explain import whole, wide
 from novakit.errors import ConfigError
 
@@ -97,20 +97,24 @@ def list_strangers(args: argparse.Namespace) -> int:
 def remove_strangers(args: argparse.Namespace) -> int:
     """Remove what was named. Returns 1 when something could not be, 2 when the answer was no."""
     cloud = client(args)
+    asked = None
     if not args.yes:
         things = cloud.get("novakit", "v1/strangers")["strangers"]
         named = [each for each in things if {each["owner"], each["name"]} & {*args.ids}]
         # Whatever of it was named, all that its owner has on a host goes together.
         going = {(each["owner"], each["host"]) for each in named if args.host in (None, each["host"])}
-        for each in things:
-            if (each["owner"], each["host"]) in going:
-                print(f"{each['owner']}  {each['kind']} {each['name']} on {each['host'] or 'no host'}")
-        if not agreed(f"Remove {'all of it' if len(args.ids) == 1 else f'all of these {len(args.ids)}'}? [y/N] "):
+        shown = [each for each in things if (each["owner"], each["host"]) in going]
+        for each in shown:
+            print(f"{each['owner']}  {each['kind']} {each['name']} on {each['host'] or 'no host'}")
+        what = "it" if len(going) == 1 else f"these {len(going)}"
+        if going and not agreed(f"Remove all of {what}? [y/N] "):
             raise ConfigError("Nothing was removed.")
+        asked = {each[name] for each in shown for name in ("owner", "name")}
     suffix = f"?host={quote(args.host, safe='')}" if args.host else ""
     outcomes = []
     for id in args.ids:
         try:
+            require_asked(id, asked, "novakit host strangers")
             cloud.send("DELETE", "novakit", f"v1/strangers/{quote(id, safe='')}{suffix}")
             outcomes.append({"id": id, "outcome": "removed", "why": ""})
         except RequestRefused as error:

@@ -16,7 +16,7 @@ from rich.table import Table
 from novakit import world
 from novakit.cli import paths
 from novakit.cli.client import Client, RequestRefused, add_options, client
-from novakit.cli.guest import agreed
+from novakit.cli.guest import agreed, require_asked
 from novakit.cli.scheduling.explain import whole, wide
 from novakit.errors import ConfigError
 
@@ -131,14 +131,17 @@ def remove_files(args: argparse.Namespace) -> int:
     """Remove those that were named. Returns 1 when one could not be, 2 when the answer was no."""
     cloud = client(args)
     names = _named(args, cloud)
+    asked = None
     if not args.yes:
-        sizes = {each["name"]: each["size"] for each in _strangers(cloud)}
-        for name in names:
-            print(f"{name}  {sizes.get(name, '?')} bytes")
-        if not agreed(f"Remove {'it' if len(names) == 1 else f'these {len(names)} files'}? [y/N] "):
+        asked = {each["name"]: each["size"] for each in _strangers(cloud) if each["name"] in names}
+        for name, size in asked.items():
+            print(f"{name}  {size} bytes")
+        what = "it" if len(asked) == 1 else f"these {len(asked)} files"
+        if asked and not agreed(f"Remove {what}? [y/N] "):
             raise ConfigError("Nothing was removed.")
 
     def remove(file: str) -> str:
+        require_asked(file, asked, "novakit image strangers")
         cloud.send("DELETE", "novakit", f"v1/image-files/{quote(file, safe='')}")
         return "removed"
 

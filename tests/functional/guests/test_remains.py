@@ -166,6 +166,10 @@ def test_an_operator_lists_and_removes_it_by_commands(tmp_path: Path) -> None:
         assert row["state"] == "warn" and "1 stranger on them" in row["found"]
         code, said = _novakit(state, "host", "remove", left)
         assert code == 2 and "Nothing was removed" in said, "the question was not answered"
+        for kind, listing in (("host", "novakit host strangers"), ("guest", "novakit guest list")):
+            absent = world.new_id()
+            assert _novakit(state, kind, "remove", absent) == (1, f"{absent}  refused  `{listing}` does not name it.\n")
+        assert _novakit(state, "guest", "remove", "--all") == (0, "There is no such guest.\n")
         assert _novakit(state, "host", "remove", left, "--yes") == (0, f"{left}  removed\n")
         code, said = _novakit(state, "host", "remove", left, "--yes")
         assert code == 1 and "No host has anything" in said

@@ -195,6 +195,9 @@ def test_an_operator_makes_the_audit_clean_with_the_commands_that_it_names(tmp_p
         assert "Name the project" in novakit("image", "adopt", f"{id}.one", code=1)
         assert f"adopted as image {id}, qcow2" in novakit("image", "adopt", f"{id}.one", "--project", "demo", code=0)
         assert "Nothing was removed" in novakit("image", "remove", "a file", code=2)
+        absent = novakit("image", "remove", "no file", code=1)
+        assert absent == "no file `novakit image strangers` does not name it."
         assert "a file removed" in novakit("image", "remove", "--all", "--yes", code=0)
+        assert novakit("image", "remove", "--all", code=0) == "There is no such file."
         assert "Every image file belongs to an image" in novakit("image", "strangers", code=0)
         assert "nothing is orphaned" in novakit("audit", code=0)
