@@ -176,8 +176,12 @@ _SURROUNDINGS_AND_SUBNETS = (
     .select_from(_ALWAYS.outerjoin(subnets.join(networks, networks.c.id == subnets.c.network_id), _ON_NETWORKS))
     .order_by(*_BY_AGE)
 )
-_SUBNETS_ALONE = (
-    sa.select(*_OF_SUBNET).join(networks, networks.c.id == subnets.c.network_id).where(_ON_NETWORKS).order_by(*_BY_AGE)
+_LOCK = (
+    sa.select(*_OF_SUBNET)
+    .join(networks, networks.c.id == subnets.c.network_id)
+    .where(_ON_NETWORKS)
+    .order_by(*_BY_AGE)
+    .with_for_update()
 )
 
 
@@ -218,8 +222,7 @@ async def lock_subnets(session: Session, network_ids: Collection[str]) -> list[L
     An address of `near` may have been taken while the lock was waited for; the key of the addresses then refuses it,
     and whoever collided begins again.
     """
-    found = await session.rows(_SUBNETS_ALONE.with_for_update(), {"networks": list(network_ids)})
-    return [_locked(row) for row in found]
+    return [_locked(row) for row in await session.rows(_LOCK, {"networks": list(network_ids)})]
 
 
 def _locked(row: Sequence[Any]) -> LockedSubnet:
