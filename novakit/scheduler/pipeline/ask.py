@@ -95,7 +95,7 @@ def complete(ask: Ask) -> Ask:
     because = implied(ask.extra_specs, properties, disk_format, config_drive=ask.config_drive)
     required = {*ask.required_traits, *because}
     forbidden = set(ask.forbidden_traits)
-    groups, isolate = _groups(ask)
+    groups, isolate = _groups(ask) if ask.extra_specs else ((), False)
     resources = dict(ask.resources) or {"VCPU": ask.vcpus, "MEMORY_MB": ask.memory_mb, "DISK_GB": ask.disk_gb}
     for name, value in (*ask.extra_specs.items(), *properties.items()):
         if match := _TRAIT.fullmatch(name):
@@ -103,7 +103,7 @@ def complete(ask: Ask) -> Ask:
                 required.add(match[1])
             elif value == "forbidden":
                 forbidden.add(match[1])
-    if not ask.resources:
+    if not ask.resources and (ask.extra_specs or properties):
         resources |= _cpus(ask, properties)
         for name, value in ask.extra_specs.items():
             if (match := _RESOURCE.fullmatch(name)) and value.isdecimal() and len(value) < 11:
