@@ -33,14 +33,6 @@ from novakit_net_ovs.options import OvsOptions
 from novakit_net_ovs.ovsdb import BridgeWiring, Switch
 from novakit_net_ovs.ownership import Ownership
 
-PROGRAMS = {
-    "ovs-vsctl": "openvswitch-switch",
-    "ovs-ofctl": "openvswitch-switch",
-    "ovs-appctl": "openvswitch-switch",
-    "dnsmasq": "dnsmasq-base",
-    "nft": "nftables",
-    "nsenter": "util-linux",
-}
 KERNEL_SWITCH = "/sys/module/openvswitch"
 AT_ONCE = 8
 """Namespaces that are worked at side by side; each step is a program or a netlink call that waits for the kernel."""
@@ -77,13 +69,13 @@ class OvsNetworks:
 
     async def examine_host(self) -> Sequence[Finding]:
         """Return what of programs, daemons and devices is there."""
-        return await examination.examine(self._options, PROGRAMS)
+        return await examination.examine(self._options, examination.PROGRAMS)
 
     async def open(self) -> None:
         """Get ready; raise `Refused` with a remedy when the host lacks something."""
         if os.geteuid() != 0:
             raise Refused("the Open vSwitch network needs root: start the agent as root")
-        for program, package in PROGRAMS.items():
+        for program, package in examination.PROGRAMS.items():
             if not shutil.which(program):
                 raise Refused(f"the program {program} is missing: install the package {package}")
         try:

@@ -11,6 +11,16 @@ from novakit_host import known_holes
 from novakit_net_ovs import daemons
 from novakit_net_ovs.options import OvsOptions
 
+PROGRAMS = {
+    "ovs-vsctl": "openvswitch-switch",
+    "ovs-ofctl": "openvswitch-switch",
+    "ovs-appctl": "openvswitch-switch",
+    "dnsmasq": "dnsmasq-base",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+}
+"""Programs that the driver runs, each with the package that has it."""
+
 SWITCH = "openvswitch-switch"
 TUN = Path("/dev/net/tun")
 KERNEL_MODULE = Path("/sys/module/openvswitch")
