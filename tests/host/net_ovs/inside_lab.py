@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -20,8 +21,8 @@ from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.networks import Applied, NetworkSpec, Topology
 from novakit_hookspecs.testing.guests import PacketGuest
 from novakit_hookspecs.testing.packets import Pair, WiresPackets
-from novakit_hookspecs.testing.topologies import OUT, PING, Draft
-from novakit_net_ovs import OvsNetworks, OvsOptions, novakit_networks
+from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp
+from novakit_net_ovs import OvsNetworks, OvsOptions, novakit_networks, ovsdb
 
 Build = Callable[[], OvsNetworks]
 
@@ -113,6 +114,36 @@ class TestHost:
             assert guest.lease().get("ip") == "10.1.0.11"
             guest.take("10.1.0.11/24")
             assert guest.pings("10.1.0.1")
+
+    async def test_a_member_more_of_a_group_changes_flows_and_nothing_else(
+        self, driver: OvsNetworks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        draft, ran = Draft(), list[str]()
+        network, group = draft.network(), draft.group("10.1.0.11/32")
+        target = draft.port(network, "10.1.0.12", (*OUT, allow_tcp(80, group=group)))
+        late = draft.port(network, "10.1.0.14")
+        applied = await driver.apply(draft.topology())
+        really = ovsdb.run
+
+        async def noting(argv: Sequence[str], **how: Any) -> str:
+            ran.append(argv[0])
+            return await really(argv, **how)
+
+        with PacketGuest(target, applied.vifs[target.id]) as server, PacketGuest(late, applied.vifs[late.id]) as client:
+            for port, guest in ((target, server), (late, client)):
+                guest.take(f"{port.addresses[0].ip}/24")
+            server.serve_tcp(80)
+            assert not client.reaches("10.1.0.12", 80, 1.0)
+            monkeypatch.setattr(ovsdb, "run", noting)
+            draft.regroup(group, "10.1.0.11/32", "10.1.0.14/32")
+            again = await driver.apply(draft.topology())
+            assert (again.revision, again.vifs, again.faults) == (2, applied.vifs, {})
+            assert ran == ["ovs-ofctl", "ovs-appctl"]
+            assert client.reaches("10.1.0.12", 80)
+            draft.regroup(group, "nonsense")
+            assert set((await driver.apply(draft.topology())).faults) == {target.id}
+            draft.regroup(group, "10.1.0.14/32")
+            assert not (await driver.apply(draft.topology())).faults
 
     async def test_a_dhcp_server_reads_leases_that_come_later_whatever_the_umask(self) -> None:
         driver = OvsNetworks(OvsOptions(run_dir="/run/closed/net-ovs"), HostContext(host="alpha", state_dir=STATE))

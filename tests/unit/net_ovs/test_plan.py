@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from novakit_hookspecs.networks import Lease, Port
-from novakit_hookspecs.testing.topologies import OUT, Draft, new_id
+from novakit_hookspecs.testing.topologies import OUT, Draft, allow_tcp, new_id
 from novakit_net_linux import names
 from novakit_net_ovs import plan
 
@@ -21,6 +21,20 @@ def test_names_fit_and_are_recognised() -> None:
     assert names.namespace_owner(names.dhcp_namespace(network_id)) == network_id
     assert names.namespace_owner("nkd-") is None
     assert names.namespace_owner("qrouter-" + network_id) is None
+
+
+def test_a_plan_with_other_members_has_their_flows_and_there_is_none_for_members_that_make_no_sense() -> None:
+    draft = Draft()
+    group = draft.group("10.1.0.11/32")
+    port = draft.port(draft.network(), "10.1.0.12", (*OUT, allow_tcp(80, group=group)))
+    made, ofports = plan.make(draft.topology(), BRIDGES), {names.tap(port.id): 5}
+    draft.regroup(group, "10.1.0.14/32")
+    joined = made.joined(draft.topology().groups)
+    assert joined is not None and made.groups == {group.id: ("10.1.0.11/32",)}
+    assert joined.flows(ofports, "br-int") == plan.make(draft.topology(), BRIDGES).flows(ofports, "br-int")
+    assert joined.flows(ofports, "br-int") != made.flows(ofports, "br-int")
+    draft.regroup(group, "nonsense")
+    assert made.joined(draft.topology().groups) is None and made.joined(()) is None
 
 
 def test_each_bad_thing_is_its_own_fault() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from novakit_hookspecs.networks import Network, Port, Router, Topology
+from novakit_hookspecs.networks import AddressGroup, Network, Port, Router, Topology
 from novakit_net_linux import dhcp, names, routers
 from novakit_net_linux.links import Leg, NamespacePlan
 from novakit_net_ovs.flows import GuestVif, Segment, ServiceVif, check, program
@@ -54,6 +54,16 @@ class Plan:
         self.bridge_ports = {
             name: bridge_port for name, bridge_port in self.bridge_ports.items() if bridge_port.owner != owner
         }
+
+    def joined(self, groups: Iterable[AddressGroup]) -> "Plan | None":
+        """This plan with other members of groups; None where a port cannot be filtered by them."""
+        members = {group.id: group.members for group in groups}
+        try:
+            for port in self.ports.values():
+                check(port, members)
+        except (ValueError, TypeError):
+            return None
+        return attrs.evolve(self, groups=members)
 
     def dhcp_namespace(self, network: Network) -> NamespacePlan:
         """The namespace of a network's DHCP and metadata service."""
