@@ -21,12 +21,13 @@ network_hosts = sa.Table(
     sa.Column("vif_type", sa.String(32)),
     sa.Column("port_filter", sa.Boolean),
     sa.Column("shape", sa.String(36), nullable=False, server_default=""),
+    sa.Column("shape_of", sa.BigInteger, nullable=False, server_default="0"),
 )
 """`gateway` is 1 for the one host that runs routers and DHCP, NULL for every other.
 
 `vif_type` and `port_filter` are what its network driver lets clients be told of ports on it.
-`shape` is a name that nothing had before, given with each change of what the host is told but the members of groups;
-empty where that was before there were such names.
+`shape` is a name that nothing had before, given with each change of what the host is told but the members of groups.
+It says nothing unless `shape_of` is `wanted`: a process of a version that knows no shapes raises `wanted` alone.
 """
 
 
@@ -42,6 +43,7 @@ class StoredHost(StoredRow):
     vif_type: str | None
     port_filter: bool | None
     shape: str
+    shape_of: int
 
 
 async def appear(session: Session, hosts: Iterable[str]) -> None:
@@ -49,10 +51,8 @@ async def appear(session: Session, hosts: Iterable[str]) -> None:
     leader = await session.scalar(sa.select(network_hosts.c.host).where(network_hosts.c.gateway == 1))
     # A host that was forgotten and comes back must see a higher revision than any before: count from the clock.
     first = int(world.now().timestamp())
-    rows = [
-        {"host": host, "wanted": first, "applied": 0, "gateway": None, "shape": world.new_id()}
-        for host in sorted(hosts)
-    ]
+    new = {"wanted": first, "applied": 0, "gateway": None, "shape": world.new_id(), "shape_of": first}
+    rows = [{"host": host, **new} for host in sorted(hosts)]
     if leader is None and rows:
         rows[0]["gateway"] = 1
     await session.execute(session.insert(network_hosts).on_conflict_do_nothing(index_elements=["host"]), rows)
@@ -65,7 +65,8 @@ async def choose_gateway(session: Session, host: str | None) -> set[str]:
         host = former or await session.scalar(sa.select(sa.func.min(network_hosts.c.host)))
     if host is None or host == former:
         return set()
-    higher = {"wanted": network_hosts.c.wanted + 1, "shape": world.new_id()}
+    revision = network_hosts.c.wanted + 1
+    higher = {"wanted": revision, "shape": world.new_id(), "shape_of": revision}
     if former:
         await session.execute(
             sa.update(network_hosts).where(network_hosts.c.host == former).values(gateway=None, **higher)
@@ -119,7 +120,8 @@ async def overtake(session: Session, host: str, revision: int) -> None:
     """Raise the wanted revision of a host above `revision`, unless it is."""
     c = network_hosts.c
     behind = sa.update(network_hosts).where(c.host == host, c.wanted <= revision)
-    await session.execute(behind.values(wanted=revision + 1, applied=revision, shape=world.new_id()))
+    higher = {"wanted": revision + 1, "shape": world.new_id(), "shape_of": revision + 1}
+    await session.execute(behind.values(applied=revision, **higher))
 
 
 async def forget(session: Session, hosts: Collection[str]) -> None:

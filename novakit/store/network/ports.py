@@ -203,7 +203,7 @@ _GUESTS = (
     sa.select(
         network_hosts.c.host,
         network_hosts.c.wanted,
-        network_hosts.c.shape,
+        sa.case((network_hosts.c.shape_of == network_hosts.c.wanted, network_hosts.c.shape), else_=""),
         network_hosts.c.gateway,
         *(ports.c[name] for name in ("id", "network_id", "server_id", "mac")),
         shared(ports.c.allowed_pairs),
@@ -218,7 +218,10 @@ _GUESTS = (
         ports,
         (ports.c.host == network_hosts.c.host)
         & ports.c.server_id.is_not(None)
-        & (network_hosts.c.host + ":" + network_hosts.c.shape).not_in(sa.bindparam("shapes", expanding=True)),
+        & sa.or_(
+            network_hosts.c.shape_of != network_hosts.c.wanted,
+            (network_hosts.c.host + ":" + network_hosts.c.shape).not_in(sa.bindparam("shapes", expanding=True)),
+        ),
     )
     .outerjoin(addresses, addresses.c.port_id == ports.c.id)
     .outerjoin(port_groups, port_groups.c.port_id == ports.c.id)
@@ -233,7 +236,7 @@ async def guests_of(
     """Fetch hosts, their wanted revisions and shapes, and whether they are the gateway, with their servers' ports.
 
     The oldest port comes first. A host without a port stands there once, without one, and so does one that has the
-    shape that `shapes` says of it; one that is not known does not.
+    shape that `shapes` says of it; one that is not known does not. A shape that says nothing is empty.
     """
     # One statement: the pairs of address and group are one for almost every port.
     values = {"hosts": list(hosts), "shapes": [f"{host}:{shape}" for host, shape in shapes.items()] or [""]}

@@ -69,6 +69,8 @@ def _raise(which: tuple[str, ...], *, gateway: bool) -> sa.UpdateBase:
     if "members" in among:
         trusting = sa.select(rules.c.security_group_id).where(rules.c.remote_group_id.in_(among["members"]))
         concerned.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(trusting))))
-    shape = sa.case((sa.or_(sa.false(), *reshaped), sa.bindparam("new_shape")), else_=network_hosts.c.shape)
+    is_of_another = network_hosts.c.shape_of != network_hosts.c.wanted
+    shape = sa.case((sa.or_(is_of_another, *reshaped), sa.bindparam("new_shape")), else_=network_hosts.c.shape)
+    revision = network_hosts.c.wanted + 1
     higher = sa.update(network_hosts).where(sa.or_(*concerned))
-    return higher.values(wanted=network_hosts.c.wanted + 1, shape=shape).returning(hosts)
+    return higher.values(wanted=revision, shape=shape, shape_of=revision).returning(hosts)

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from novakit import errors
 from novakit.network import Networks
@@ -14,6 +15,7 @@ from novakit.network.records import AddressPair, WantedAddress
 from novakit.network.security_groups import NewSecurityGroup
 from novakit.network.subnets import NewSubnet
 from novakit.store.network import rows
+from novakit.store.network.hosts import network_hosts
 from novakit.store.network.networks import StoredNetwork
 from novakit_hookspecs.networks import Topology
 from tests.unit.network.scenes import bound, settle
@@ -159,6 +161,21 @@ async def test_where_members_come_and_go_they_alone_are_read_and_all_else_is_the
     assert {host: one.groups for host, one in less.items()} == {host: first[host].groups for host in ("a", "b")}
     again = await bench.networks.topologies(["a", "b"])
     assert all(again[host].groups[0] is less[host].groups[0] for host in ("a", "b"))
+
+
+async def test_what_a_process_that_knows_no_shapes_changes_is_read_at_once_and_after_a_member_more(bench: Any) -> None:
+    net = await bench.network()
+    await bench.networks.set_gateway("gw")
+    await bound(bench, "a", net.id)
+    await bench.networks.topology("a")
+    for mtu, is_joined in ((1300, False), (1301, True)):
+        async with bench.networks.store.write() as session:
+            await rows.change(session, StoredNetwork, net.id, mtu=mtu)
+            await session.execute(sa.update(network_hosts).values(wanted=network_hosts.c.wanted + 1))
+        if is_joined:
+            await bound(bench, "b", net.id)
+        assert (await bench.networks.topology("a")).networks[0].mtu == mtu
+        assert (await bench.networks.topology("a")).networks[0].mtu == mtu
 
 
 async def test_after_a_while_a_host_is_read_whole_whatever_its_shape_says(

@@ -11,3 +11,4 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("network_hosts", sa.Column("shape", sa.String(length=36), nullable=False, server_default=""))
+    op.add_column("network_hosts", sa.Column("shape_of", sa.BigInteger(), nullable=False, server_default="0"))
