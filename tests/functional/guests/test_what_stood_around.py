@@ -254,3 +254,21 @@ async def test_a_note_of_networks_that_was_not_sealed_here_is_not_taken_by_itsel
         await cloud.report(2)
         assert await cloud.strangers() == {} and await cloud.guests("a") == {guest}
         assert made["router"] not in [router.id for router in (await _topology(cloud, "a")).routers]
+
+
+async def test_a_push_that_shows_a_host_nothing_new_has_names_noted_that_are_new(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+        made = await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.parts.wiring.ensure("a")
+        await cloud.note_networks()
+
+        async def rename(session: Any, touched: Any) -> None:
+            await routers.update(session, touched, ADMIN, made["router"], routers.RouterChange(name="named-anew"))
+
+        await cloud.parts.networks.write(rename)
+        await cloud.parts.wiring.ensure("a")
+        await cloud.conductor.reports.network_notes.write()
+    assert "named-anew" in (tmp_path / "agents" / "a" / "guests" / "networks.json").read_text()
