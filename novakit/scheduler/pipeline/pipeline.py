@@ -296,23 +296,19 @@ def _scaled(score: Vector, low: float, high: float) -> Vector:
     """Bring scores to 0..1; what is unknown comes to the middle."""
     if high == low and len(score) > 1:
         return np.zeros(len(score))
-    span = _span(low, high)
+    # A host alone may have any score: where the bounds are one point, its distance is measured by the size of that.
+    span = (high - low) or abs(high) or 1.0
     scaled: Vector = score * (1.0 / span)
     scaled -= low / span
-    if not math.isfinite(scaled.sum()):
+    if not np.isfinite(scaled).all():
         np.nan_to_num(scaled, copy=False, nan=0.5, posinf=1.0, neginf=0.0)
     return scaled
 
 
 def _scaled_one(score: float, low: float, high: float) -> float:
     """Do so for one host alone, whose score may lie outside of the bounds, and then comes beyond 0 and 1."""
-    span = _span(low, high)
+    span = (high - low) or abs(high) or 1.0
     scaled = score * (1.0 / span) - low / span
     if math.isfinite(scaled):
         return scaled
     return 0.5 if math.isnan(scaled) else 1.0 if scaled > 0 else 0.0
-
-
-def _span(low: float, high: float) -> float:
-    """Return the distance of the bounds; where these are one point, distances from it are measured by its size."""
-    return (high - low) or abs(high) or 1.0

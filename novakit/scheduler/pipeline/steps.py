@@ -77,6 +77,8 @@ class PipelineStep(Generic[Spec]):
     last_fault: str = ""
     failing: str = ""
     """The fault for which requests fail, until a call works again."""
+    name: str = attrs.field(init=False)
+    """The record's."""
     by_column: bool = attrs.field(init=False)
     """Whether it looks at all hosts at once."""
     explains: bool = attrs.field(init=False)
@@ -85,22 +87,18 @@ class PipelineStep(Generic[Spec]):
     """Whether a claim on a host changes nothing of what it says of that host, except to a member of a group."""
     _abstains: bool = attrs.field(init=False)
     _aside: OwnThread = attrs.field(
-        default=attrs.Factory(lambda self: OwnThread(f"{self.plugin}/{self.name}"), takes_self=True)
+        default=attrs.Factory(lambda self: OwnThread(f"{self.plugin}/{self.spec.name}"), takes_self=True)
     )
     _logged: set[str] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Look at the facets once: comparing an object with a protocol takes longer than most filters."""
+        self.name = self.spec.name
         self.by_column = isinstance(self.work, ColumnFilter | ColumnWeigher)
         self.explains = isinstance(self.work, Explains)
         self.scales_itself = isinstance(self.work, ScalesItself)
         self.stands = self.trusted and self.spec.reads <= STANDING
         self._abstains = isinstance(self.work, Abstains)
-
-    @property
-    def name(self) -> str:
-        """Return the record's name."""
-        return self.spec.name
 
     def skips(self, ask: Ask) -> bool:
         """Return whether it has no opinion on this request."""

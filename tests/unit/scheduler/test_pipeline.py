@@ -53,13 +53,14 @@ async def test_a_groups_strategy_goes_before_the_operators() -> None:
         assert outcome.ranking.best(1) == [expected], strategy
 
 
-async def test_unknown_scores_count_as_the_middle() -> None:
-    table = table_of([4096] * 3)
-    table.put(0, metric_watts=0.0)
-    table.put(1, metric_watts=10.0)
+@pytest.mark.filterwarnings("error")
+async def test_unknown_scores_count_as_the_middle_and_endless_ones_as_the_ends() -> None:
+    table = table_of([4096] * 5)
+    for row, watts in enumerate([0.0, 10.0, float("nan"), float("-inf"), float("inf")]):
+        table.put(row, metric_watts=watts)
     outcome = await run(table, weighers=["metrics"], weigher_options={"metrics": {"weights": {"watts": 1.0}}})
     assert outcome.ranking is not None
-    assert outcome.ranking.total.tolist() == [0.0, 1.0, 0.5]
+    assert outcome.ranking.total.tolist() == [0.0, 1.0, 0.5, 0.0, 1.0]
 
 
 def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
