@@ -50,7 +50,7 @@ class _Progress:
     work: AnyWork
     commits: Sequence[Commit]
     values: Mapping[str, object]
-    flushed: bool = True
+    flushed: bool
     """Whether it must be on the disk before anything else is done."""
 
 
@@ -75,7 +75,7 @@ class Outcomes:
 
         async def write() -> None:
             try:
-                await self._write_now(_Progress(work, later.commits, {"step": step}))
+                await self._write_now(work, later.commits, {"step": step})
             except Exception as error:
                 # It stays unwritten; whatever is written next comes upon the same, and then it counts.
                 log.debug("the end of a step is not written yet", operation=work.id, why=repr(error))
@@ -92,18 +92,19 @@ class Outcomes:
 
         Raises Lost, Cancelled, and what the store raises that does not pass by itself.
         """
-        await self._write(_Progress(work, commits, values))
+        await self._write(work, commits, values)
 
     async def write_unflushed(self, work: AnyWork, commits: Sequence[Commit], **values: object) -> None:
         """Do as `write` does, but do not wait for the disk: nothing is done outside of the store before that."""
-        await self._write(_Progress(work, commits, values, flushed=False))
+        await self._write(work, commits, values, flushed=False)
 
-    async def _write(self, wanted: _Progress) -> None:
-        later = await self._taken(wanted.work)
-        if later is not None and wanted.values.get("state") != "cancelled":
-            values = {"step": later.step, **wanted.values}
-            wanted = attrs.evolve(wanted, commits=[*later.commits, *wanted.commits], values=values)
-        await self._write_now(wanted)
+    async def _write(
+        self, work: AnyWork, commits: Sequence[Commit], values: Mapping[str, object], *, flushed: bool = True
+    ) -> None:
+        later = await self._taken(work)
+        if later is not None and values.get("state") != "cancelled":
+            commits, values = [*later.commits, *commits], {"step": later.step, **values}
+        await self._write_now(work, commits, values, flushed=flushed)
 
     async def _taken(self, work: AnyWork) -> Unwritten | None:
         """Take what is not written yet, once nobody is at it."""
@@ -116,9 +117,10 @@ class Outcomes:
         left, work.unwritten = work.unwritten, None
         return left
 
-    async def _write_now(self, wanted: _Progress) -> None:
-        work = wanted.work
-        progress = attrs.evolve(wanted, values={"silent_since": None, **wanted.values})
+    async def _write_now(
+        self, work: AnyWork, commits: Sequence[Commit], values: Mapping[str, object], *, flushed: bool = True
+    ) -> None:
+        progress = _Progress(work, commits, {"silent_since": None, **values}, flushed)
         outcome = await self._writing(progress)
         while outcome is not None and is_passing(outcome) and not self.stopping:
             # Given up here, the operation would stand still until its lease runs out, long after the store is back.
