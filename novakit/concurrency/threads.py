@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from novakit.concurrency.uncut import over
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,7 +23,7 @@ async def to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     cancelled: asyncio.CancelledError | None = None
     while not running.done():
         try:
-            await asyncio.wait([running])
+            await over(running)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:

@@ -6,8 +6,26 @@ The cost: 5 µs, and 15 µs more for work that is `begun` as a task of its own.
 
 import asyncio
 from collections.abc import Coroutine
+from typing import TypeVar
 
 from novakit import world
+
+T = TypeVar("T")
+
+
+async def over(work: "asyncio.Future[T]") -> None:
+    """Wait until the work is over; whoever is cancelled meanwhile leaves it at work."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(_: object) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    work.add_done_callback(end)
+    try:
+        await ended
+    finally:
+        work.remove_done_callback(end)
 
 
 async def uncut(work: asyncio.Future[None]) -> asyncio.CancelledError | None:
@@ -18,7 +36,7 @@ async def uncut(work: asyncio.Future[None]) -> asyncio.CancelledError | None:
     cancellation = None
     while not work.done():
         try:
-            await asyncio.wait([work])
+            await over(work)
         except asyncio.CancelledError as error:
             cancellation = error
     if cancellation is not None and (failure := work.exception()) is not None:

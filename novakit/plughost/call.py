@@ -10,12 +10,14 @@ The cost: 18 µs of CPU a call, beside what the plugin does.
 import asyncio
 import inspect
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
 
 from novakit import tracing, world
-from novakit.concurrency.deadlines import alarm
+from novakit.concurrency.deadlines import Deadline
+from novakit.concurrency.uncut import over
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.harvest import describe
 from novakit.plughost.offers import Listening, Plugin, Tally
@@ -39,23 +41,14 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     tally.calls += 1
     started = world.monotonic()
     task = world.spawn(_outcome(awaitable), name=f"{plugin.name}/{name}")
-    # Of its own, and not the task: a call that ignores its cancellation is not waited for.
-    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def end(_: object = None) -> None:
-        if not ended.done():
-            ended.set_result(None)
-
-    task.add_done_callback(end)
-    late = alarm(within, end)
     try:
-        with tracing.below(f"plugin.{name}", plugin__name=plugin.name):
-            await ended
+        # Not the task itself is waited for: it may ignore its cancellation.
+        with suppress(TimeoutError), tracing.below(f"plugin.{name}", plugin__name=plugin.name), Deadline(within):
+            await over(task)
     except asyncio.CancelledError:
         await _stop(plugin, name, task)
         raise
     finally:
-        late.take_back()
         tally.seconds += world.monotonic() - started
     if not task.done():
         await _stop(plugin, name, task)
