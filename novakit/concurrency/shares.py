@@ -8,12 +8,24 @@ The cost: 3 µs for a place that is free; whoever waits costs a future, and `wai
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import attrs
 
 from novakit import errors
+
+
+@attrs.frozen
+class SharePlace:
+    """A place in a share, held while a block runs."""
+
+    share: "Share"
+    party: str
+
+    async def __aenter__(self) -> None:
+        await self.share.enter(self.party)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.share.leave(self.party)
 
 
 @attrs.define(kw_only=True)
@@ -27,14 +39,9 @@ class Share:
     _waiting: "OrderedDict[str, deque[asyncio.Future[None]]]" = attrs.field(factory=OrderedDict)
     _taken: int = 0
 
-    @asynccontextmanager
-    async def place(self, party: str) -> AsyncIterator[None]:
-        """Hold a place while the block runs. Raises TooMany where the party has too many waiting."""
-        await self.enter(party)
-        try:
-            yield
-        finally:
-            self.leave(party)
+    def place(self, party: str) -> SharePlace:
+        """Hold a place while a block runs. Raises TooMany where the party has too many waiting."""
+        return SharePlace(self, party)
 
     async def enter(self, party: str) -> None:
         """Take a place, to be given back by `leave`. Raises TooMany where the party has too many waiting."""
