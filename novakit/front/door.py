@@ -12,8 +12,8 @@ The cost: one call more for each piece of data, and 0.3 ms a sweep for a thousan
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from enum import Enum
 from typing import cast
@@ -123,6 +123,12 @@ class Connection(asyncio.Protocol):
         self.enter(Phase.HEAD if self.more_came else Phase.IDLE)
         self.more_came = False
 
+    def __enter__(self) -> None:
+        """Be handled, from `Door.handling` on."""
+
+    def __exit__(self, *_: object) -> None:
+        self.answered()
+
     @property
     def is_busy(self) -> bool:
         """Return whether work of ours is under way: a handler, or an answer that is not all sent."""
@@ -181,23 +187,17 @@ class Door:
             await asyncio.sleep(TICK)
             self.sweep()
 
-    @contextmanager
-    def handling(self, request: web.BaseRequest) -> Iterator[None]:
-        """Note that the headers of a request are complete, and at the end that it is answered."""
-        proxies = self.limits.proxies()
+    def handling(self, request: web.BaseRequest) -> AbstractContextManager[object]:
+        """Note that the headers of a request are complete, and at the end of a block that it is answered."""
         connection = self._by_inner.get(request.protocol)
-        _client.set(_Client(client_of(request, proxies), connection))
+        _client.set(_Client(client_of(request, self.limits.proxies()), connection))
         if connection is None:
-            yield
-            return
+            return nullcontext()
         connection.got = 0
         connection.more_came = connection.vouched = False
         connection.enter(Phase.BODY)
         request.content.on_eof(connection.body_ended)
-        try:
-            yield
-        finally:
-            connection.answered()
+        return connection
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 
 import orjson
@@ -129,6 +128,22 @@ class Reader(RequestHandler):
         if self._manager is not None:
             await super().start()
 
+    def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> Coroutine[object, object, tuple[web.StreamResponse, bool]]:
+        """Keep an expectation that nobody can meet from aiohttp, which would answer it before any service could."""
+        sent = request._message.headers  # `request.headers` would be remembered as it was
+        expected = sent.get(hdrs.EXPECT)
+        if expected is not None and expected.lower() != "100-continue":
+            headers = sent.copy()
+            headers.popall(hdrs.EXPECT)
+            request._headers = CIMultiDictProxy(headers)
+            request[UNMET] = expected
+        return super()._handle_request(request, start_time, request_handler)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Begin no request that came together with the end: aiohttp would, on a protocol that it has just emptied."""
         if self._waiter is not None and self._waiter.done() and self._task_handler is not None:
@@ -160,23 +175,7 @@ class Reader(RequestHandler):
 
 def reader(server: web.Server) -> Reader:
     """Return the protocol of one client's connection, with the settings of its server."""
-    made = Reader(server, loop=asyncio.get_running_loop(), **server._kwargs)
-    made._request_handler = partial(_expecting, server.request_handler)
-    return made
-
-
-async def _expecting(
-    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], request: web.BaseRequest
-) -> web.StreamResponse:
-    """Keep an expectation that nobody can meet from aiohttp, which would answer it before any service could."""
-    sent = request._message.headers  # `request.headers` would be remembered as it was
-    expected = sent.get(hdrs.EXPECT)
-    if expected is not None and expected.lower() != "100-continue":
-        headers = sent.copy()
-        headers.popall(hdrs.EXPECT)
-        request._headers = CIMultiDictProxy(headers)
-        request[UNMET] = expected
-    return await handler(request)
+    return Reader(server, loop=asyncio.get_running_loop(), **server._kwargs)
 
 
 async def anonymous(_request: web.Request, answer: web.StreamResponse) -> None:
