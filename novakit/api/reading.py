@@ -19,6 +19,15 @@ MOST_VALUES = 250
 """Values of one parameter of a query."""
 
 
+def require_sound(request: web.BaseRequest) -> None:
+    """Refuse a request of which no service wants to know what it asks for. Raises a NovakitError."""
+    require_text(request)
+    require_met(request)
+    require_host(request)
+    require_few_values(request)
+    refuse_encoded(request)
+
+
 def refuse_encoded(request: web.BaseRequest) -> None:
     """Refuse a compressed body before a byte of it is inflated: a few kilobytes can be gigabytes.
 

@@ -22,11 +22,7 @@ from novakit.api.reading import (
     has_left,
     parse,
     read_body,
-    refuse_encoded,
-    require_few_values,
-    require_host,
-    require_met,
-    require_text,
+    require_sound,
 )
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
@@ -272,26 +268,13 @@ class Service(Generic[S]):
             by_place.setdefault((route.method, route.path), []).append(route)
         choices: dict[object, _Choice] = {}
         entrance = Entrance(authenticate, shares or Shares(), admit)
-        middleware = self._middleware(service, choices, entrance, auth_url, policy, explain)
-        app = web.Application(middlewares=[self._counting(requests), middleware])
+        middleware = self._middleware(service, choices, entrance, auth_url, policy, explain, requests)
+        app = web.Application(middlewares=[middleware])
         for (method, path), routes in by_place.items():
             for place, first in places(path, self.first_version_at, self.project_below):
                 added = app.router.add_route(method, place, _placeholder())
                 choices[added.handler] = _Choice(routes, first=first)
         return app
-
-    def _counting(self, requests: RequestTally | None) -> Middleware:
-        """Count answers, those to what no route is for too."""
-
-        @web.middleware
-        async def counting(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
-            started = world.monotonic()
-            answer = await handler(request)
-            if requests is not None:
-                requests.note(self.name, request.method, answer.status, world.monotonic() - started)
-            return answer
-
-        return counting
 
     def _middleware(
         self,
@@ -301,20 +284,17 @@ class Service(Generic[S]):
         auth_url: str,
         policy: Policy,
         explain: Explain,
+        requests: RequestTally | None,
     ) -> Middleware:
         versions = self.microversions
 
         @web.middleware
         async def middleware(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
-            request_id = f"req-{world.new_id()}"
+            request_id, started = f"req-{world.new_id()}", world.monotonic()
             version: Version = versions.minimum if versions else (1, 0)
             agreed: Version | None = None
             try:
-                require_text(request)
-                require_met(request)
-                require_host(request)
-                require_few_values(request)
-                refuse_encoded(request)
+                require_sound(request)
                 choice = choices.get(request.match_info.handler, _NOTHING)
                 routes = choice.routes
                 public, cost = any(route.public for route in routes), routes[0].cost if routes else Cost.ORDINARY
@@ -331,7 +311,10 @@ class Service(Generic[S]):
                             call.authorize(route.rule)
                         if entrance.admit is not None and _makes(request.method, route):
                             entrance.admit()
-                        answer: web.StreamResponse = await self._traced(route.handler, call)
+                        tracer = tracing.tracer()
+                        answer: web.StreamResponse = await (
+                            route.handler(call) if tracer is None else self._traced(tracer, route.handler, call)
+                        )
                     else:
                         answer = await handler(request)
             except web.HTTPException as error:
@@ -347,6 +330,8 @@ class Service(Generic[S]):
                 answer = self._refusal(request, told, request_id, auth_url, agreed)
             if not answer.prepared:
                 self._name(answer, request_id, version)
+            if requests is not None:
+                requests.note(self.name, request.method, answer.status, world.monotonic() - started)
             return answer
 
         return middleware
@@ -371,10 +356,8 @@ class Service(Generic[S]):
         said = f"An unexpected error occurred; the operator finds it in the log under {request_id}."
         return errors.NovakitError(said)
 
-    async def _traced(self, handler: Handler, call: Call[Any]) -> web.StreamResponse:
+    async def _traced(self, tracer: tracing.Tracer, handler: Handler, call: Call[Any]) -> web.StreamResponse:
         """Answer within a span that hangs below the client's, where there is one."""
-        if (tracer := tracing.tracer()) is None:
-            return await handler(call)
         resource = call.request.match_info.route.resource
         place = resource.canonical if resource else call.request.path
         facts = {"http__request__method": call.request.method, "novakit__request_id": call.request_id}
