@@ -253,12 +253,12 @@ class HostCalls(Contract):
         Done again: the file bears the name of the operation, and one that is there is the copy.
         """
 
-    @call(within=UPLOADING, repeat_by=settles("operation", about="server"), by=CONDUCTOR)
+    @call(within=UPLOADING, repeat_by=_SNAPSHOT, by=CONDUCTOR)
     @abstractmethod
     async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
         """Send the copy that `snapshot` of the same operation made to the image service, and remove it.
 
-        Done again, the copy is made anew, and the image service says that it has the image.
+        Done again after a restart, the copy is made anew, and the image service says that it has the image.
         """
 
     @call(within=60.0, repeat_by=settles("server", about="server"), by=CONDUCTOR)

@@ -50,6 +50,7 @@ class Host:
     cloud: Cloud
     calls: HostCalls
     url: str
+    uploads: Uploads
 
     async def restart(self) -> None:
         """Let the agent lose what it has in memory."""
@@ -68,7 +69,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     async with Cloud.on(store, tmp_path, ["a"]) as cloud:
         wired = cloud.agents["a"].network
         cloud.agents["a"].network = Shared(wired, {OLD: left(OLD, ("bridge", "br-old"))})
-        yield Host(cloud, cloud.parts.hosts.at("a"), f"http://127.0.0.1:{runner.addresses[0][1]}/file")
+        yield Host(cloud, cloud.parts.hosts.at("a"), f"http://127.0.0.1:{runner.addresses[0][1]}/file", uploads)
     await runner.cleanup()
     await store.close()
 
@@ -116,6 +117,15 @@ async def test_the_same_call_again_has_the_same_end(host: Host, name: str, is_re
     both = await asyncio.gather(*(ORDER[name](host.calls, host.url) for _ in range(2)))
     assert [again, *both] == [first] * 3
     assert await host.calls.holdings() == held
+
+
+async def test_a_copy_that_is_asked_for_twice_at_once_is_sent_once(host: Host) -> None:
+    """The first of two removes the file when it has sent it, which the other one must not be about to open."""
+    await host.calls.build(OPERATION, PLAN)
+    await host.calls.set_power(OPERATION, SERVER, Power.SHUTDOWN, 0.0)
+    await host.calls.snapshot(OPERATION, SERVER)
+    assert await asyncio.gather(*(ORDER["upload_snapshot"](host.calls, host.url) for _ in range(5))) == [None] * 5
+    assert host.uploads.taken == 1
 
 
 async def test_a_guest_that_was_destroyed_is_built_again_by_the_same_call(host: Host) -> None:
