@@ -56,11 +56,11 @@ async def test_a_groups_strategy_goes_before_the_operators() -> None:
 @pytest.mark.filterwarnings("error")
 async def test_unknown_scores_count_as_the_middle_and_endless_ones_as_the_ends() -> None:
     table = table_of([4096] * 5)
-    for row, watts in enumerate([0.0, 10.0, float("nan"), float("-inf"), float("inf")]):
+    for row, watts in enumerate([0.0, 10.0, float("-inf"), float("inf"), float("nan")]):
         table.put(row, metric_watts=watts)
     outcome = await run(table, weighers=["metrics"], weigher_options={"metrics": {"weights": {"watts": 1.0}}})
     assert outcome.ranking is not None
-    assert outcome.ranking.total.tolist() == [0.0, 1.0, 0.5, 0.0, 1.0]
+    assert outcome.ranking.total.tolist() == [0.0, 1.0, 0.0, 1.0, 0.5]
 
 
 def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
