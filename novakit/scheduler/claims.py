@@ -61,6 +61,8 @@ async def claim(
     ]
     crowded = await admit(session, grouped) if grouped else set()
     claims = _Claims(state, ledger)
+    # What a server gives back that was placed elsewhere before, the table does not know of.
+    claims.otherwise.update(provider for amounts in ledger.held.values() for provider, _ in amounts)
     hosts = {state.table.providers[one.row] for one in wanted if one.request and one.request.cells}
     if hosts:
         claims.held = await numa.held(session, hosts)
@@ -111,7 +113,7 @@ class _Claims:
     rows: list[Mapping[str, Any]] = attrs.field(factory=list)
     """The rows of cells to be written."""
     otherwise: set[str] = attrs.field(factory=set)
-    """Hosts of which more was claimed than the table, which counts amounts of the whole host, says."""
+    """Providers of which the table, which counts amounts claimed of the whole host, does not say what was changed."""
 
     def give(self, one: Try) -> bool:
         """Claim for one server, counting with those before; False where the host does not have it any more."""

@@ -148,6 +148,16 @@ async def test_what_others_do_to_a_host_is_read_before_and_after_ones_own_claim(
     assert counted(scheduler) == await cloud.usage() == {"host0": 2048}
 
 
+async def test_what_a_server_gives_back_that_is_placed_elsewhere_is_read(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler, ask = cloud.scheduler(), make()
+    (left,) = await scheduler.select([ask])
+    (found,) = await scheduler.select([attrs.evolve(ask, excluded_hosts=frozenset({left.host}))])
+    scheduler.state.mark_stale()
+    await scheduler.state.refresh()
+    assert counted(scheduler) == await cloud.usage() == {left.host: 0, found.host: 1024}
+
+
 async def test_a_claim_that_a_look_has_dropped_from_the_picture_is_read(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1)
     scheduler = cloud.scheduler()
