@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from rich.table import Table
@@ -90,7 +91,12 @@ def adopt_guests(args: argparse.Namespace) -> int:
     cloud = client(args)
     body = {"ports": not args.without_ports}
     body |= {name: value for name, value in (("project", args.project), ("host", args.host)) if value}
-    return _each(args, cloud, _named(args, cloud), lambda id: cloud.post("novakit", f"v1/guests/{id}/adopt", body))
+    return _each(
+        args,
+        cloud,
+        _named(args, cloud),
+        lambda id: cloud.post("novakit", f"v1/guests/{quote(id, safe='')}/adopt", body),
+    )
 
 
 def remove_guests(args: argparse.Namespace) -> int:
@@ -107,11 +113,11 @@ def remove_guests(args: argparse.Namespace) -> int:
         if going and not agreed(f"Destroy {what} with all disks? [y/N] "):
             raise ConfigError("Nothing was removed.")
         asked = {each.id for each in going}
-    suffix = f"?host={args.host}" if args.host else ""
+    suffix = f"?host={quote(args.host, safe='')}" if args.host else ""
 
     def remove(id: str) -> object:
         require_asked(id.lower(), asked, "novakit guest list")
-        return cloud.send("DELETE", "novakit", f"v1/guests/{id}{suffix}")
+        return cloud.send("DELETE", "novakit", f"v1/guests/{quote(id, safe='')}{suffix}")
 
     return _each(args, cloud, ids, remove)
 
