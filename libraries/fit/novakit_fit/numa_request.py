@@ -124,11 +124,11 @@ def _whole(text: str, name: str) -> int:
 
 
 def numbers(text: str) -> frozenset[int]:
-    """Read `0-3,8`. Raises BadTopology for anything else, and for numbers above 1023."""
+    """Read `0-3,8`. Raises BadTopology for anything else, for numbers above 1023, and for a range that goes down."""
     found: set[int] = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)
-        if not match or int(match[2] or match[1]) > 1023:
+        if not match or not int(match[1]) <= int(match[2] or match[1]) <= 1023:
             raise BadTopology(f"{part[:40]!r} is not a range of CPUs")
         found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return frozenset(found)

@@ -62,6 +62,8 @@ def test_cells_are_divided_evenly_or_as_written() -> None:
         {"mem_page_size": "huge"},
         {"mem_page_size": "0"},
         {"numa_nodes": "2", "numa_cpus__0": "0-99999", "numa_mem__0": "1"},
+        {"numa_nodes": "2", "numa_cpus__0": "1-0", "numa_mem__0": "1024", "numa_cpus__1": "2-3", "numa_mem__1": "1024"},
+        {"cpu_policy": "mixed", "cpu_dedicated_mask": "3-2"},
         {"numa_nodes": "2", "numa_cpus__0": "0-1", "numa_mem__0": "1024", "numa_cpus__1": "1-3", "numa_mem__1": "1024"},
     ],
 )
