@@ -155,6 +155,15 @@ WRONG_VALUES = [
         )
         for cidr in ("0.0.0.0/0", "127.0.0.0/8", "224.0.0.0/4", "169.254.0.0/16")
     ),
+    *(
+        Case(
+            f"CPUs {cpus}",
+            config(f'[drivers.libvirt]\ncpu_shared_set = "{cpus}"'),
+            ("cpu_shared_set takes",),
+            ("serve", "check"),
+        )
+        for cpus in ("x-y", "3-1", "0-99999")
+    ),
     Case("beyond time", config("[agent]\nreport_every = 1e300"), ("report_every must be at most",)),
     *(
         Case(f"external_gateway {last}", config(f'[network]\nexternal_gateway = "172.24.4.{last}"'), ("first or last",))

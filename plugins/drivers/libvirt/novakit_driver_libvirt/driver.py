@@ -30,7 +30,6 @@ from novakit_driver_libvirt.guest_users import Label
 from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_fit.hardware import hardware
-from novakit_fit.numa_request import BadTopology
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost, Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, PreparesHost
@@ -361,11 +360,8 @@ class LibvirtDriver:
         )
 
     def _sharing(self, capabilities: str) -> Mapping[int, Sequence[int]]:
-        """Return the CPUs that guests share, by cell of the host. Raises Refused for sets that cannot be."""
-        try:
-            cells = host_cells.cells(etree.fromstring(capabilities), self.options)
-        except BadTopology as error:
-            raise Refused(f"[drivers.libvirt] cpu_dedicated_set or cpu_shared_set is wrong: {error}") from error
+        """Return the CPUs that guests share, by cell of the host."""
+        cells = host_cells.cells(etree.fromstring(capabilities), self.options)
         return {cell.id: cell.cpus for cell in cells}
 
     async def _require_cpu_limits(self, plan: GuestPlan) -> None:

@@ -14,7 +14,6 @@ def cells(tree: etree._Element, options: LibvirtOptions, *, pages: bool = True) 
     """Return the cells; none where libvirt tells of none.
 
     `pages` says whether guests can be given the huge pages that the kernel keeps.
-    Raises BadTopology for sets of CPUs that cannot be.
     """
     found = tree.findall("host/topology/cells/cell")
     there = [int(str(cpu.get("id"))) for cell in found for cpu in cell.iterfind("cpus/cpu")]

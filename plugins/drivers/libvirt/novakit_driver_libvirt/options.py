@@ -3,12 +3,21 @@
 import attrs
 from attrs.validators import ge, gt, in_, le, lt
 
+from novakit_fit.numa_request import BadTopology, cpu_set
 from novakit_hookspecs.fields import tuple_field
 from novakit_host import guest_users
 from novakit_host.pci.rules import PciRule
 
 MOST = 1_000_000
 """How often one thing may be promised: more would overflow what counts them."""
+
+
+def _cpus(options: object, attribute: "attrs.Attribute[str | None]", value: str | None) -> None:
+    try:
+        if value is not None:
+            cpu_set(value)
+    except BadTopology as error:
+        raise ValueError(f"{attribute.name} takes a set of CPUs such as 2-15,^8: {error}") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -25,9 +34,9 @@ class LibvirtOptions:
     """MiB of memory kept for the host itself."""
     reserved_disk_gb: int = attrs.field(default=0, validator=ge(0))
     """GiB of the state directory's file system kept for the host itself."""
-    cpu_dedicated_set: str | None = None
+    cpu_dedicated_set: str | None = attrs.field(default=None, validator=_cpus)
     """Host CPUs that are given to one guest CPU each, such as 2-15,^8."""
-    cpu_shared_set: str | None = None
+    cpu_shared_set: str | None = attrs.field(default=None, validator=_cpus)
     """Host CPUs that guests share; without it all, or none where there are dedicated ones."""
     cpu_allocation_ratio: float = attrs.field(default=4.0, validator=[gt(0), le(MOST)])
     """How many guest CPUs may be promised for each of the host's."""
@@ -48,3 +57,8 @@ class LibvirtOptions:
     """Seconds that the copy of a root disk may take."""
     workers: int = attrs.field(default=8, validator=gt(0))
     """Threads that wait for libvirt; more calls than that queue up."""
+
+    def __attrs_post_init__(self) -> None:
+        dedicated, shared = (cpu_set(said or "") for said in (self.cpu_dedicated_set, self.cpu_shared_set))
+        if both := dedicated & shared:
+            raise ValueError(f"CPU {min(both)} is in cpu_dedicated_set and in cpu_shared_set; each CPU is in one")
