@@ -67,7 +67,8 @@ class CloudState:
     )
     refreshes: int = 0
     stock_reads: int = 0
-    """How often amounts were read: each time, claims that were counted and not yet committed are counted no more."""
+    """Rises where somebody begins to read amounts and where they are put in the place of the ones before: claims that
+    were counted earlier and are not committed are counted no more."""
     _fresh: dict[str, tuple[int, Ask, float]] = attrs.field(factory=dict)
     """By server: where one was just placed, for what, and when; until it is written of the server itself."""
     trees: Trees = attrs.field(factory=Trees)
@@ -281,6 +282,8 @@ class CloudState:
             row = self.table.row_of_provider(root)
             if row is not None:
                 hosts.setdefault(row, []).append(provider)
+        # Once more, now that it is put in: what was counted while it was read is not in it either.
+        self.stock_reads += 1
         for row, providers in hosts.items():
             self._put_stock(row, providers, inventories)
             self._put_tree(row, providers, inventories, traits)

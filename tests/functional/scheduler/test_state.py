@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
+import pytest
 import sqlalchemy as sa
 
 from novakit import world
@@ -12,6 +13,7 @@ from novakit.calls.scheduler import Refusal, Selection
 from novakit.scheduler import claims
 from novakit.scheduler.tries import Waiting
 from novakit.store.compute import aggregates, hosts, servers
+from novakit.store.scheduler import picture
 from novakit_hookspecs.columns import of_class
 
 
@@ -174,6 +176,39 @@ async def test_a_claim_that_a_look_has_dropped_from_the_picture_is_read(cloud: A
     state.mark_stale()
     await state.refresh()
     assert counted(scheduler) == {"host0": 1024}
+
+
+async def test_a_claim_that_was_counted_while_a_look_read_what_was_there_before_it_is_read(
+    cloud: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add_hosts(1)
+    scheduler, ask = cloud.scheduler(), make()
+    state = scheduler.state
+    state.refresh_every = 3600
+    await scheduler.open()
+    await cloud.scheduler(name="other").select([make()])
+    has_read, goes_on, servers_on = asyncio.Event(), asyncio.Event(), picture.servers_on
+
+    async def slow(*given: Any) -> Any:
+        found = await servers_on(*given)
+        has_read.set()
+        await goes_on.wait()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(picture, "servers_on", slow)
+        state.mark_stale()
+        looking = asyncio.create_task(state.refresh())
+        await has_read.wait()
+        reads, waiting = state.stock_reads, Waiting(ask, asyncio.get_running_loop().create_future(), ask)
+        tries, _ = await scheduler.chooser.choose([waiting])
+        goes_on.set()
+        await looking
+    async with cloud.store.write() as session:
+        assert await claims.claim(session, state, [waiting], tries, reads) == (tries, {})
+    state.mark_stale()
+    await state.refresh()
+    assert counted(scheduler) == await cloud.usage() == {"host0": 2048}
 
 
 async def test_hosts_that_report_again_after_a_pause_are_used_at_once(cloud: Any, make: Any) -> None:
