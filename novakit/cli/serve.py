@@ -101,8 +101,7 @@ def serve(args: argparse.Namespace) -> int:
     try:
         log_file = None if args.log == "-" else paths.absolute(args.log) if args.log else chosen.state / "novakit.log"
         _open_log(log_file, chosen)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(chosen, log_file))
+        return asyncio.run(_serve(chosen, log_file))
     except Exception as error:
         from novakit.store.faults import is_full
 
@@ -116,20 +115,6 @@ def serve(args: argparse.Namespace) -> int:
         os.umask(before)
         if sys.stderr is not None:  # as where it was closed before the start
             _hand_over(sys.stderr)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the event loop: uvloop's takes an eighth less CPU for a server than asyncio's own.
-
-    None, for asyncio's, where uvloop cannot be had: all that is served is the same there.
-    """
-    try:
-        from novakit.front.loop import Loop
-    except ModuleNotFoundError as error:
-        if error.name != "uvloop":
-            raise
-        return None
-    return Loop
 
 
 def _open_log(path: Path | None, chosen: config.Config) -> None:
