@@ -145,7 +145,22 @@ def _why(fault: Fault) -> str:
             return f"it does not match {fault.rule_definition}"
         case "format":
             return f"it is not a '{fault.rule_definition}'"
+        case "anyOf" | "oneOf" if all(isinstance(one, dict) for one in fault.rule_definition):
+            return f"it is none of: {'; '.join(dict.fromkeys(map(_described, fault.rule_definition)))}"
     return str(fault.message.removeprefix("data."))
+
+
+def _described(one: Mapping[str, object]) -> str:
+    """Say what a schema of one value takes, as far as a sentence does."""
+    if "const" in one or "enum" in one:
+        return f"one of {one.get('enum', [one.get('const')])}"
+    kind = one.get("type", "anything else")
+    said = kind if isinstance(kind, str) else " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
+    bounds = {"minimum": "from", "maximum": "to", "format": "with format", "pattern": "with pattern"}
+    lengths = {"minLength": "with at least", "maxLength": "with at most"}
+    told = [f"{words} {one[key]}" for key, words in bounds.items() if key in one]
+    told += [f"{words} {one[key]} characters" for key, words in lengths.items() if key in one]
+    return " ".join((said, *told))
 
 
 @attrs.define

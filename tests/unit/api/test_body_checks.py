@@ -49,6 +49,10 @@ SERVER: dict[str, object] = {
         "size": {"type": ["integer", "null"]},
         "nets": {"type": "array", "items": {"type": "object", "properties": {"port": {"type": "string"}}}},
         "kind": {"type": "string", "default": "plain"},
+        "count": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 9}, {"type": "string", "pattern": "^[1-9]$"}]},
+        "zone": {
+            "anyOf": [{"type": ["string", "null"], "minLength": 1, "format": "uuid"}, {"enum": ["auto"]}, {"const": 0}]
+        },
     },
     "patternProperties": {"^x-": {"type": "string"}},
 }
@@ -67,6 +71,14 @@ GOOD = {"name": "a", "size": 1}
         ([], "Invalid input for field/attribute body. Value: []. it is not of type object"),
         ({**GOOD, "size": "1"}, "field/attribute size. Value: 1. it is not of type integer or null"),
         ({**GOOD, "nets": [{}, {"port": 5}]}, "field/attribute port. Value: 5. it is not of type string"),
+        (
+            {**GOOD, "count": 0},
+            "field/attribute count. Value: 0. it is none of: integer from 1 to 9; string with pattern ^",
+        ),
+        (
+            {**GOOD, "zone": "x"},
+            "it is none of: string or null with format uuid with at least 1 characters; one of ['auto']; one of [0]",
+        ),
         ({**GOOD, "name": "n" * 401}, f"Value: {'n' * MOST_SHOWN}.... it is too long, at most 400 are allowed"),
         ({**GOOD, "size": "n" * MOST_SHOWN}, f"Value: {'n' * MOST_SHOWN}. it is not of type"),
     ],
