@@ -182,11 +182,8 @@ class Wiring:
             )
 
     async def _push(self, host: str, current: _Round, topology: Topology, kept: Kept, began: float) -> None:
-        before = self._known.get(host)
         try:
             current.done.set_result(await self._apply(host, topology, kept))
-            if before is None or not differ_in_members_alone(before.topology, topology):
-                self.on_pushed(host)
         except (RemoteError, Unreachable) as error:
             log.info("host did not take its topology", host=host, why=str(error))
             current.done.set_exception(error)
@@ -223,6 +220,9 @@ class Wiring:
         before: Mapping[str, Vif] = known.vifs if known is not None and wired is not None else {}
         if wired is None:
             wired = await self.hosts.at(host).apply_network(topology, kept)
+        # Before anything can fail: of the next push nobody would hear, as it differs in nothing from what the host has.
+        if known is None or not differ_in_members_alone(known.topology, topology):
+            self.on_pushed(host)
         applied = wired.applied(before)
         # One message of a host is bounded, and what is remembered of many must be, too: it counts as what it tells of.
         if wired.mark and _is_short(wired):

@@ -32,6 +32,8 @@ class Revisions:
     recorded: list[tuple[str, int]] = attrs.field(factory=list)
     applied: list[Applied] = attrs.field(factory=list)
     broken: set[str] = attrs.field(factory=set)
+    unrecorded: int = 0
+    """How many answers cannot be recorded before one can."""
     serving: set[str] = attrs.field(factory=set)
     drawn: Topology | None = None
     """What every host is told, but for its revision; None where that is nothing."""
@@ -50,6 +52,9 @@ class Revisions:
         return read
 
     async def record_applied(self, host: str, applied: Applied) -> None:
+        if self.unrecorded:
+            self.unrecorded -= 1
+            raise OSError("the database is away")
         self.recorded.append((host, applied.revision))
         self.applied.append(applied)
 
@@ -270,6 +275,23 @@ async def test_of_a_push_of_members_alone_nobody_hears(wiring: Wiring, networks:
     for _ in range(2):
         await wiring.ensure("h")
     assert heard == ["h"] * 4, "without a group nothing says that nothing else has changed"
+
+
+async def test_of_a_push_whose_answer_could_not_be_recorded_somebody_hears(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    heard: list[str] = []
+    wiring.on_pushed = heard.append
+    agents.wires = lambda given: Wired(revision=0)
+    draft = Draft()
+    group = draft.group("10.1.0.11/32")
+    draft.port(draft.network(), "10.1.0.12", (allow_tcp(80, group=group),))
+    networks.drawn = draft.topology()
+    networks.unrecorded = 1
+    with pytest.raises(Postponed):
+        await wiring.ensure("h")
+    await wiring.ensure("h")
+    assert agents.asked == [WHOLE, CHANGE] and heard == ["h"]
 
 
 async def test_after_a_failure_a_host_is_given_the_whole(wiring: Wiring, agents: Agents) -> None:
