@@ -9,7 +9,7 @@ The cost: five statements a round for up to `TOGETHER` hosts and two for as many
 changes, and at most a thirtieth of the time; a note that says the same is neither written nor sent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import attrs
 import structlog
@@ -83,6 +83,14 @@ class NetworkNotes:
     async def write(self) -> None:
         """Have all hosts that may have changed keep their notes."""
         changed, self._changed = self._changed, set()
+        try:
+            await self._write(changed)
+        except Exception:
+            # Nobody says so again: of a host that stays as it is, members of groups come and go without a word.
+            self.changed(changed)
+            raise
+
+    async def _write(self, changed: Collection[str]) -> None:
         async with self.parts.store.read() as session:
             known = await network_hosts.every(session)
             strange = await strangers.counts(session)

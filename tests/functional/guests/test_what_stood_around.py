@@ -1,11 +1,14 @@
 """What stands around a guest's ports is brought back with it from nothing: rules, routers, floating IPs, DHCP."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from novakit.conductor.guests.adoption import AdoptionRequest
 from novakit.network import bootstrap, floating_ips, ports, routers, security_group_rules, security_groups
@@ -13,6 +16,7 @@ from novakit.network.records import WantedGateway
 from novakit.network.security_group_rules import NewRule, ensure_default
 from novakit.store import Store
 from novakit.store.compute import strangers
+from novakit.store.network.ports import ports as table_of_ports
 from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import ADMIN, Cloud, copied, put_back
 
@@ -272,3 +276,26 @@ async def test_a_push_that_shows_a_host_nothing_new_has_names_noted_that_are_new
         await cloud.parts.wiring.ensure("a")
         await cloud.conductor.reports.network_notes.write()
     assert "named-anew" in (tmp_path / "agents" / "a" / "guests" / "networks.json").read_text()
+
+
+async def test_a_host_whose_note_could_not_be_written_has_it_written_without_another_change(
+    store: Store, tmp_path: Path
+) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+        await cloud.report()
+        await cloud.note_networks()
+        notes, before = cloud.conductor.reports.network_notes, await cloud.parts.hosts.at("a").noted_networks()
+        ((port,),) = (await cloud.parts.networks.ports_of([guest])).values()
+        async with store.write() as session:
+            await session.execute(sa.update(table_of_ports).where(table_of_ports.c.id == port.id).values(name="front"))
+            await session.execute(sa.text("ALTER TABLE strangers RENAME TO elsewhere"))
+        notes.changed(["a"])
+        with pytest.raises(DBAPIError):
+            await notes.write()
+        async with store.write() as session:
+            await session.execute(sa.text("ALTER TABLE elsewhere RENAME TO strangers"))
+        async with asyncio.timeout(8):
+            while await cloud.parts.hosts.at("a").noted_networks() == before:
+                await asyncio.sleep(0.02)
