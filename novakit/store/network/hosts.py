@@ -47,7 +47,10 @@ class StoredHost(StoredRow):
 
 
 async def appear(session: Session, hosts: Iterable[str]) -> None:
-    """Add hosts that were not known; the first of all runs routers and DHCP until another is chosen."""
+    """Add hosts that were not known; the first of all runs routers and DHCP until another is chosen.
+
+    One that another transaction has added meanwhile must see what this one changes, too.
+    """
     leader = await session.scalar(sa.select(network_hosts.c.host).where(network_hosts.c.gateway == 1))
     # A host that was forgotten and comes back must see a higher revision than any before: count from the clock.
     first = int(world.now().timestamp())
@@ -55,7 +58,10 @@ async def appear(session: Session, hosts: Iterable[str]) -> None:
     rows = [{"host": host, **new} for host in sorted(hosts)]
     if leader is None and rows:
         rows[0]["gateway"] = 1
-    await session.execute(session.insert(network_hosts).on_conflict_do_nothing(index_elements=["host"]), rows)
+    adding = session.insert(network_hosts)
+    revision = network_hosts.c.wanted + 1
+    higher = {"wanted": revision, "shape": adding.excluded.shape, "shape_of": revision}
+    await session.execute(adding.on_conflict_do_update(index_elements=["host"], set_=higher), rows)
 
 
 async def choose_gateway(session: Session, host: str | None) -> set[str]:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+import sqlalchemy as sa
 
 from novakit import errors
 from novakit.context import RequestContext
@@ -14,6 +15,8 @@ from novakit.network.ports import NewPort, PortChange
 from novakit.network.records import WantedAddress
 from novakit.network.subnets import NewSubnet
 from novakit.store import Store
+from novakit.store.network import hosts
+from novakit.store.network.touched import Touched, touch
 
 
 @pytest.fixture
@@ -62,3 +65,30 @@ async def test_ports_are_listed_with_what_hangs_on_them(networks: Networks) -> N
     assert listed[full.port.id].groups == full.port.groups and len(full.port.groups) == 1
     assert listed[full.port.id] == changed.port
     assert listed[bare.port.id].addresses == listed[bare.port.id].groups == []
+
+
+async def test_a_host_that_two_transactions_add_at_once_must_see_what_both_change(networks: Networks) -> None:
+    store, added = networks.store, asyncio.Event()
+
+    async def seen() -> tuple[int, str]:
+        async with store.read() as session:
+            row = await hosts.host(session, "h")
+        assert row is not None and row.shape_of == row.wanted
+        return row.wanted, row.shape
+
+    async def add() -> None:
+        async with store.write() as session:
+            await touch(session, Touched(hosts={"h"}))
+            added.set()
+            async with asyncio.timeout(20), store.read() as look:
+                while not await look.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    await asyncio.sleep(0.02)
+
+    first = asyncio.create_task(add())
+    await added.wait()
+    async with store.write() as session:
+        await touch(session, Touched(hosts={"h"}))
+        await first
+        before = await seen()
+    now = await seen()
+    assert now[0] > before[0] and now[1] != before[1]
