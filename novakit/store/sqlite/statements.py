@@ -208,7 +208,7 @@ def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several:
         or (several and compiled.post_compile_params)
     ):
         return None
-    return _Form(
+    form = _Form(
         compiled,
         writers={name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in given.items()},
         fixed={name: bind.value for name, bind in given.items() if not bind.required},
@@ -220,6 +220,14 @@ def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several:
             ],
         ),
     )
+    # A form lives for as long as its statement, by which it is known; if it led back to that, both would live for ever.
+    for name in _TO_STATEMENT:
+        setattr(compiled, name, None)
+    return form
+
+
+_TO_STATEMENT = ("statement", "compile_state", "dml_compile_state")
+"""By what a compiler leads to what it has compiled; lists are written out without any of it."""
 
 
 def _slots(

@@ -1,11 +1,14 @@
 """What is run on SQLite's own connection comes to the same as through SQLAlchemy."""
 
 import asyncio
+import gc
 import warnings
+import weakref
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from novakit.store import UTC as MOMENT
 from novakit.store import Store
@@ -212,6 +215,32 @@ async def test_shapes_are_few_and_compiled_once(three, monkeypatch):
         shapes = session._statements._known[OF_NAMES].shapes
     assert len(shapes) <= 12 < SHAPES
     assert compiled == [OF_NAMES] * 2, "once to find its lists, and once for whatever length they have"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: sa.select(things.c.id).where(things.c.name.in_(sa.bindparam("names", expanding=True))),
+        lambda: sa.union_all(
+            sa.select(things.c.id).where(things.c.name.in_(sa.bindparam("names", expanding=True))),
+            sa.select(parts.c.id),
+        ),
+        lambda: sa.update(things).where(things.c.name.in_(sa.bindparam("names", expanding=True))).values(state="old"),
+        lambda: sa.delete(parts).where(
+            parts.c.thing.in_(
+                sa.select(things.c.id).where(things.c.name.in_(sa.bindparam("names", expanding=True))).scalar_subquery()
+            )
+        ),
+    ],
+)
+def test_of_a_statement_that_is_gone_nothing_is_kept(build):
+    known, statement = statements.Statements(sqlite.dialect()), build()
+    found = [known.prepared(statement, {"names": ["x"] * count}, several=False) for count in range(4)]
+    assert found[0] is None and all(found[1:])
+    gone = weakref.ref(statement)
+    del statement
+    gc.collect()
+    assert gone() is None
 
 
 async def test_a_slow_statement_leaves_the_loop(store, monkeypatch):
