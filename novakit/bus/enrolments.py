@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import re
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -82,6 +83,21 @@ def read(path: Path) -> Credential:
     return found
 
 
+def require_place(into: Path) -> None:
+    """Make sure that a credential can be written into a directory, before an old one ends. Raises ConfigError."""
+    try:
+        durable.directory(into, mode=0o700)
+        with tempfile.TemporaryFile(dir=into) as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+    except OSError as error:
+        raise _unwritable(into, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"The credential {path} cannot be written: {error.strerror}; correct that, or move it away.")
+
+
 def write(credential: Credential, into: Path) -> Path:
     """Write a credential into a directory, readable by its owner alone; return the file. Raises ConfigError."""
     path = into / credential.file_name
@@ -89,9 +105,7 @@ def write(credential: Credential, into: Path) -> Path:
         durable.directory(into, mode=0o700)
         durable.write(path, json.dumps(attrs.asdict(credential), indent=1).encode() + b"\n")
     except OSError as error:
-        raise ConfigError(
-            f"The credential {path} cannot be written: {error.strerror}; correct that, or move it away."
-        ) from error
+        raise _unwritable(path, error) from error
     return path
 
 

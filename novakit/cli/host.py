@@ -182,6 +182,7 @@ def _done(args: argparse.Namespace) -> int:
             continue
         if args.prefix and paths.resolved(args.into) == known.state:
             raise ConfigError(f"{args.into} is the control plane's directory; give the host a directory of its own.")
+        enrolments.require_place(enrolments.directory(args.into))
         make = known.enrol if args.action == "enrol" else known.rotate
         path = enrolments.write(make(name, bus=args.bus), enrolments.directory(args.into))
         print(f"{name} joins with {path}; anybody who can read it can join as {name}.")
