@@ -204,8 +204,11 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+_OF_SERVER = tuple(field.name for field in attrs.fields(NotedServer))
+
+
 def _noted(server: Mapping[Any, Any]) -> NotedServer:
-    values = {field.name: server[field.name] for field in attrs.fields(NotedServer)}
+    values = {name: server[name] for name in _OF_SERVER}
     return NotedServer(**{**values, **{name: values[name] and values[name].isoformat() for name in _MOMENTS}})
 
 
