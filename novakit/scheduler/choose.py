@@ -197,3 +197,5 @@ class Chooser:
             trees.take_back(self.state.table, one.row, one.shares)
             if one.waiting.ask.group and (group := self.groups.get(one.waiting.ask.group.id)):
                 group.take(one.waiting.ask.server_id)
+        # A look that came between has read their hosts, and with that counted them no more already.
+        self.state.doubt({one.row for one in tries})

@@ -211,6 +211,25 @@ async def test_a_claim_that_was_counted_while_a_look_read_what_was_there_before_
     assert counted(scheduler) == await cloud.usage() == {"host0": 2048}
 
 
+async def test_a_claim_that_a_look_has_dropped_from_the_picture_is_not_taken_back_from_it_for_good(
+    cloud: Any, make: Any
+) -> None:
+    await cloud.add_hosts(1)
+    scheduler, ask = cloud.scheduler(), make()
+    await scheduler.open()
+    tries, _ = await scheduler.chooser.choose([Waiting(ask, asyncio.get_running_loop().create_future(), ask)])
+    await cloud.scheduler(name="other").select([make()])
+    scheduler.state.mark_stale()
+    await scheduler.state.refresh()
+    scheduler.chooser.take_back(tries)
+    await scheduler.state.refresh()
+    assert counted(scheduler) == await cloud.usage() == {"host0": 1024}
+    before = cloud.store.tally.statements
+    scheduler.state.mark_stale()
+    await scheduler.state.refresh()
+    assert cloud.store.tally.statements == before + 1, "what was read once in doubt is doubted no more"
+
+
 async def test_hosts_that_report_again_after_a_pause_are_used_at_once(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
