@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from novakit.context import RequestContext
-from novakit.errors import NotFound
+from novakit.errors import BadRequest, NotFound
 from novakit.left_out import LEFT_OUT, LeftOut
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
@@ -68,6 +68,8 @@ async def create(
     session: Session, touched: Touched, context: RequestContext, values: NewFloatingIp
 ) -> FloatingIpDetails:
     """Make a floating IP, leading to a port at once when one is named."""
+    if values.fixed_ip_address and not values.port_id:
+        raise _without_port()
     network = await the_network(session, context, values.floating_network_id)
     if not network.external:
         raise bad("BadRequest", f"Bad floatingip request: Network {network.id} is not a valid external network.")
@@ -100,6 +102,10 @@ async def create(
     if values.port_id:
         await _associate(session, touched, context, row, values.port_id, values.fixed_ip_address or None)
     return await _shown(session, row.id)
+
+
+def _without_port() -> BadRequest:
+    return bad("BadRequest", "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.")
 
 
 async def _shown(session: Session, key: str) -> FloatingIpDetails:
@@ -204,10 +210,12 @@ async def update(
     if values.port_id:
         await _associate(session, touched, context, row, values.port_id, fixed)
     elif values.port_id is not LEFT_OUT:
+        if fixed:
+            raise _without_port()
         new |= FREE
     elif fixed:
         if not row.port_id:
-            raise bad("BadRequest", "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.")
+            raise _without_port()
         await _associate(session, touched, context, row, row.port_id, fixed)
     if new:
         await rows.change(session, StoredFloatingIp, key, **new)

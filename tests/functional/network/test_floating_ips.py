@@ -54,6 +54,19 @@ async def test_a_floating_ip_needs_a_router_to_its_network(cloud: Any) -> None:
     assert (await cloud.refused("POST", "floatingips", body))[0] == 400
 
 
+async def test_a_fixed_address_without_its_port_is_refused(cloud: Any) -> None:
+    public, net, _ = await routed(cloud)
+    port = await cloud.make("ports", network_id=net["id"])
+    fixed = {"fixed_ip_address": port["fixed_ips"][0]["ip_address"]}
+    wish = {"floatingip": {"floating_network_id": public, **fixed}}
+    assert await cloud.refused("POST", "floatingips", wish) == (400, "BadRequest")
+    assert (await cloud.call("GET", "floatingips"))[1]["floatingips"] == []
+    made = await cloud.make("floatingips", floating_network_id=public, port_id=port["id"], **fixed)
+    path = f"floatingips/{made['id']}"
+    assert await cloud.refused("PUT", path, {"floatingip": {"port_id": None, **fixed}}) == (400, "BadRequest")
+    assert (await cloud.call("GET", path))[1]["floatingip"]["port_id"] == port["id"]
+
+
 async def test_one_fixed_ip_has_one_floating_ip(cloud: Any) -> None:
     public, net, _ = await routed(cloud)
     port = await cloud.make("ports", network_id=net["id"])
