@@ -1,6 +1,7 @@
 """Security group rules become matches that mean the same."""
 
 import ipaddress
+import sys
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,14 @@ def test_a_rule_lets_through_members_of_its_ip_version_and_nobody_of_a_group_tha
     assert matches(rule(remotes=(), remote_group="empty"), groups) == []
     with pytest.raises(ValueError, match="other is not in the topology"):
         matches(rule(remotes=(), remote_group="other"), groups)
+
+
+def test_of_a_group_that_has_other_members_the_former_ones_are_forgotten() -> None:
+    trusting = rule(remotes=(), remote_group="11111111-1111-4111-8111-111111111111")
+    former, now = (tuple(f"10.{first}.0.{last}/32" for last in range(9)) for first in (1, 2))
+    before = sys.getrefcount(former)
+    for members in (former, now):
+        found = matches(trusting, {trusting.remote_group or "": members})
+        assert matches(trusting, {trusting.remote_group or "": members}) is found
+    assert sys.getrefcount(former) == before
+    assert all("10.2.0." in match for match in found)

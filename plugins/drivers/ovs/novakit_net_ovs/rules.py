@@ -9,6 +9,8 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
+import attrs
+
 from novakit_hookspecs.networks import Rule
 
 TRACKED = "ct_state=+trk-inv"
@@ -19,7 +21,7 @@ WITH_PORTS = (TCP, UDP, DCCP, SCTP, UDPLITE)
 CACHED = 4096
 """How many different rules are kept computed: between two topologies of a host nearly all stay the same."""
 GROUPS_CACHED = 256
-"""How many of those that name a group: each is as long as the group has members, and another with each member more."""
+"""How many of those that name a group: each is as long as the group has members, so only the latest ones are kept."""
 Groups = Mapping[str, tuple[str, ...]]
 """The members of groups that rules name, by the group's id."""
 NO_GROUPS: Groups = {}
@@ -74,9 +76,24 @@ def _alone(rule: Rule) -> list[str]:
     return _matches(rule, ())
 
 
+@attrs.define(eq=False)
+class _Latest:
+    """What a rule lets through with the members that its group had the last time."""
+
+    members: tuple[str, ...]
+    found: list[str]
+
+
 @functools.lru_cache(GROUPS_CACHED)
+def _latest(rule: Rule) -> _Latest:
+    return _Latest((), _matches(rule, ()))
+
+
 def _with_members(rule: Rule, members: tuple[str, ...]) -> list[str]:
-    return _matches(rule, members)
+    latest = _latest(rule)
+    if latest.members != members:
+        latest.found, latest.members = _matches(rule, members), members
+    return latest.found
 
 
 def _matches(rule: Rule, members: tuple[str, ...]) -> list[str]:
