@@ -63,12 +63,3 @@ async def make(session: Session, wanted: Mapping[str, list[StoredSubnet]]) -> No
                 key, number = draft.numbers[0]
                 await rows.add(session, [StoredAddress(key, number, port_id)])
                 await rows.change(session, StoredPort, port_id)  # so that its revision tells of the address
-
-
-async def remove_unused(session: Session, network_id: str) -> None:
-    """Delete a network's DHCP port when nothing but it is left on the network."""
-    others = [
-        port for port in await rows.find(session, StoredPort, network_id=network_id) if port.device_owner != OWNER
-    ]
-    if not others:
-        await rows.remove(session, StoredPort, id=dhcp_port_id(network_id))
