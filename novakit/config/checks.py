@@ -49,13 +49,6 @@ def _not_too_large(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at most {LONGEST:.0f}, not {value:.3g}")
 
 
-def finite(instance: object, attribute: Option, value: float) -> None:
-    """Refuse inf, nan, and what no time of the database can be away."""
-    if not math.isfinite(value):
-        raise ValueError(f"{attribute.name} must be a number, not {value}")
-    _not_too_large(attribute.name, value)
-
-
 def networks(instance: object, attribute: Option, value: tuple[str, ...]) -> None:
     """Refuse what is neither an address nor a network."""
     for text in value:
@@ -123,6 +116,13 @@ def few(instance: object, attribute: Option, value: int) -> None:
     """Refuse what is no number of files from 0 to a thousand."""
     if not 0 <= value <= 1000:
         raise ValueError(f"{attribute.name} must be from 0 to 1000, not {value}")
+
+
+def seconds_or_never(instance: object, attribute: Option, value: float) -> None:
+    """Refuse what is neither a time nor -1, which means never."""
+    if value != -1 and not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must be -1, which is never, or seconds from 0 on, not {value}")
+    _not_too_large(attribute.name, value)
 
 
 def limit(instance: object, attribute: Option, value: int) -> None:

@@ -94,7 +94,7 @@ class ConductorOptions:
     """Seconds without a heartbeat after which a host counts as down and gets no new servers."""
     bus_group: str | None = None
     """Unix group whose members reach the bus; None is the conductor's user alone. Each needs a credential beside it."""
-    shelved_offload_after: float = attrs.field(default=0.0, validator=checks.finite)
+    shelved_offload_after: float = attrs.field(default=0.0, validator=checks.seconds_or_never)
     """Seconds a shelved server stays on its host; 0 offloads it at once, -1 leaves that to an administrator."""
 
 

@@ -46,6 +46,8 @@ def test_no_file_is_an_empty_one(tmp_path):
         ('[api]\nenabled = "compute"', "takes a list"),
         ('[agent]\nheartbeat_every = "soon"', "heartbeat_every: takes a number, not 'soon'"),
         ("[agent]\nheartbeat_every = -1", "heartbeat_every must be above 0"),
+        ("[conductor]\nshelved_offload_after = -2", "shelved_offload_after must be -1, which is never, or seconds"),
+        ("[conductor]\nshelved_offload_after = nan", "shelved_offload_after"),
         ('[agent]\ntraits = ["HW_CPU_X86_AVX3"]', "traits takes CUSTOM_ and standard traits; 'HW_CPU_X86_AVX3'"),
         ('[agent]\nwithheld_traits = ["CUSTOM_small"]', "withheld_traits takes CUSTOM_ and standard traits"),
         ('[agent]\nhosst = "x"', "Did you mean 'host'"),
