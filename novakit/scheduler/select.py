@@ -207,11 +207,11 @@ class Scheduler:
         await self._resolve(batch)
         pending, looked = list(batch), False
         while pending := [one for one in pending if not one.over]:
-            counted = self.state.stock_reads
+            counted, names = self.state.stock_reads, self.state.table.names
             tries, refused = await self.chooser.choose(pending)
             if refused and not looked and not (fresh and self.state.is_sure()):
                 looked = True
-                tries, refused = await self._look_again(pending, tries, refused)
+                tries, refused, names = await self._look_again(pending, tries, refused, names)
             began = world.monotonic()
             try:
                 # The conductor waits until the host is on the disk, and with it this claim, before anything is done
@@ -227,31 +227,48 @@ class Scheduler:
                         refused = []
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
-            except BaseException:
-                # Also when this task is cancelled: the table would count servers that nobody has claimed, for ever.
-                self.chooser.take_back(tries)
+                    # Said before the commit: whoever looks meanwhile may find that a host went away.
+                    given = {one: self._selection_of(one) for one in claimed}
+                    if self.state.table.names is not names:
+                        raise _begun_anew()
+            except BaseException as error:
+                if self.state.table.names is names:
+                    # Also when this task is cancelled: the table would count servers that nobody has claimed, for ever.
+                    self.chooser.take_back(tries)
+                    raise
+                # Rows are those of other hosts by now, so nobody can tell what is counted where.
+                self.state.start_over()
+                if isinstance(error, Exception):
+                    raise _begun_anew() from error
                 raise
             self.counts.claimed.note(world.monotonic() - began)
-            pending = [*await self._settle(tries, claimed, refused, held), *again]
+            pending = [*await self._settle(tries, given, refused, held), *again]
             self._written += len(rows)
             if self._written >= PRUNED_EVERY:
                 self._written = 0
                 await self._prune()
 
     async def _look_again(
-        self, pending: Sequence[Waiting], tries: list[Try], refused: Sequence[tuple[Waiting, Decision]]
-    ) -> tuple[list[Try], list[tuple[Waiting, Decision]]]:
-        """Refuse nobody on a picture that is a moment old: bring it up to date and decide once more."""
-        known = self.state.table.names
+        self,
+        pending: Sequence[Waiting],
+        tries: list[Try],
+        refused: Sequence[tuple[Waiting, Decision]],
+        known: Sequence[str],
+    ) -> tuple[list[Try], list[tuple[Waiting, Decision]], list[str]]:
+        """Refuse nobody on a picture that is a moment old: bring it up to date and decide once more.
+
+        Takes and returns the hosts' names by row with which it was decided.
+        """
         without = [one for one, _ in refused]
         self.state.mark_doubtful()
         await self.state.refresh()
         self.groups.forget({one.ask.group.id for one in without if one.ask.group})
         await self._resolve(pending)
-        if self.state.table.names is not known:
-            return await self.chooser.choose(pending)
+        names = self.state.table.names
+        if names is not known:
+            return *await self.chooser.choose(pending), names
         again, still_refused = await self.chooser.choose(without)
-        return [*tries, *again], still_refused
+        return [*tries, *again], still_refused, names
 
     async def _resolve(self, batch: Sequence[Waiting]) -> None:
         """Fill in what the hints and the groups mean at this moment."""
@@ -270,17 +287,16 @@ class Scheduler:
     async def _settle(
         self,
         tries: Sequence[Try],
-        claimed: Sequence[Try],
+        claimed: Mapping[Try, Selection],
         refused: Sequence[tuple[Waiting, Decision]],
         held: Mapping[Waiting, int],
     ) -> list[Waiting]:
         """Answer what is settled; give back what must be decided again."""
-        done = {id(one) for one in claimed}
-        lost = [one for one in tries if id(one) not in done]
+        lost = [one for one in tries if one not in claimed]
         if lost:
             self.chooser.take_back(lost)
-        for one in claimed:
-            self._answer(one.waiting, self._selection(one.waiting, one.row, one.decision.id, one.alternates, one.given))
+        for one, selection in claimed.items():
+            self._answer(one.waiting, selection)
             self.counts.placed += 1
             one.decision.count_removed()
         if held:
@@ -325,6 +341,9 @@ class Scheduler:
                 self.counts.refused += 1
                 self._answer(waiting, _refusal(one.decision))
 
+    def _selection_of(self, one: Try) -> Selection:
+        return self._selection(one.waiting, one.row, one.decision.id, one.alternates, one.given)
+
     def _selection(
         self, waiting: Waiting, row: int, decision_id: str, alternates: tuple[NextBest, ...], given: Given
     ) -> Selection:
@@ -365,6 +384,10 @@ def _told(steps: Sequence[AnyPipelineStep]) -> dict[str, StepCounts]:
         )
         for step in steps
     }
+
+
+def _begun_anew() -> errors.Conflict:
+    return errors.Conflict("A host went away while servers were being placed; try again.", kind=CONCURRENT_UPDATE)
 
 
 def _came_between(error: Exception) -> bool:

@@ -84,6 +84,7 @@ class CloudState:
     _liveness_at: float = -1e9
     _activity_at: float = -1e9
     _stale: bool = True
+    _starts_over: bool = False
     _refreshing: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _forced_down: set[int] = attrs.field(factory=set)
     _silent: set[int] = attrs.field(factory=set)
@@ -104,6 +105,10 @@ class CloudState:
         for provider in {self.table.providers[row] for row in rows}:
             self._doubted.add(provider)
             self._numbers.pop(provider, None)  # nothing is kept of it before it was read
+
+    def start_over(self) -> None:
+        """Read everything at the next look."""
+        self._stale = self._starts_over = True
 
     def is_sure(self) -> bool:
         """Return whether the servers were looked at a moment ago, as far as anybody asks about them."""
@@ -148,6 +153,9 @@ class CloudState:
         return True
 
     async def _follow(self, now: float) -> None:
+        if self._starts_over:
+            self._starts_over = False
+            self._forget()
         async with self.store.read() as session:
             news = await self._look(session, now)
             if (news.hosts != self.table.size or news.host_change > self._hosts) and await self._follow_hosts(session):

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from novakit import errors
 from novakit.calls.scheduler import Earlier, Refusal, Selection
@@ -276,6 +277,31 @@ async def test_a_server_whose_consumer_somebody_makes_at_the_same_moment_is_trie
     assert scheduler.counts.failed == 0 and scheduler.counts.conflicts == (1 if together == 1 else 0)
     async with cloud.store.read() as session:
         assert await cloud.placement.drift(session) == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_server_gets_no_host_of_the_rows_that_begin_anew_while_it_is_claimed(
+    cloud: Any, make: Any, monkeypatch: Any, after: bool
+) -> None:
+    await cloud.add_hosts(4)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 3600
+    await scheduler.open()
+    async with cloud.store.write() as session:
+        await session.execute(sa.delete(hosts.hosts).where(hosts.hosts.c.name == "host0"))
+
+    async def look() -> None:
+        scheduler.state.mark_stale()
+        await scheduler.state.refresh()
+
+    meanwhile(monkeypatch, claims, "claim", look, after=after)
+    wanted = [f"host{number}" for number in (2, 3, 1)]
+    found = await scheduler.select([make(host=host) for host in wanted])
+    assert [one.host for one in placed(found)] == wanted, found
+    assert await cloud.usage() == dict.fromkeys(wanted, 1024)
+    await look()
+    table = scheduler.state.table
+    assert dict(zip(table.names, table.column("servers").tolist(), strict=True)) == dict.fromkeys(wanted, 1)
 
 
 async def test_what_collides_every_time_fails_after_so_many_tries(
