@@ -317,3 +317,8 @@ def test_what_is_said_of_a_file_is_shown_and_not_obeyed(tmp_path: Path, capsys: 
     said = capsys.readouterr()
     assert said.err.count("left out: ") >= 3
     assert all(line.isprintable() for line in [*said.err.splitlines(), *said.out.splitlines()])
+
+
+@pytest.mark.parametrize("section", ["vnc", "libvirt", "compute", "pci"])
+def test_an_empty_section_that_only_drivers_know_says_nothing(section: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"[{section}]\n").warnings == ()
