@@ -293,7 +293,7 @@ class Networks(Transactions):
         return (await self.topologies([host]))[host]
 
     async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
-        """Read the whole desired state of hosts at one moment; DHCP ports that are missing are made first."""
+        """Read the whole desired state of hosts; DHCP ports that are missing are made first."""
         async with self.store.read() as session:
             built = await topology.build(session, hosts, self._told)
         if built.lacking:

@@ -1,4 +1,4 @@
-"""What an audit compares the hosts with: everything that may own something, in one consistent view."""
+"""What an audit compares the hosts with: everything that may own something, read in one transaction."""
 
 from collections.abc import Iterable, Mapping
 

@@ -74,7 +74,7 @@ class StoreTally:
 
 @attrs.define
 class Session:
-    """One transaction, or one consistent view for reading."""
+    """One transaction, that writes or reads."""
 
     connection: AsyncConnection
     dialect: str
@@ -326,7 +326,7 @@ class Store:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:
-        """Open a consistent view; nothing can be written through it."""
+        """Open a view of one moment, on PostgreSQL of one for each statement; nothing can be written through it."""
         if self._sqlite is None:
             async with connected(self.reader) as connection:
                 yield Session(connection, self.dialect, self._tally)
