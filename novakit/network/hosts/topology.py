@@ -4,7 +4,9 @@ Idea: what a host must be is read whole and never as a difference, so a crash, a
 is the same as at the last reading is the same object, by which others see what has changed: see `remembered`. Members
 of security groups come and go with every server, on all hosts of the group: they stand in records of their own, beside
 the ports, and of a host of which nothing else has changed nothing else is read.
-Invariant: a topology is of one moment, for it is read in one transaction, and carries the revision of that moment.
+Invariant: a topology has all that was committed when its revision was read, before all else of it. On SQLite it is of
+that moment; on PostgreSQL, where each statement sees what is committed by then, some of it may be newer, and is read
+again with the next revision, under another shape.
 Cost: some ten statements however many hosts are asked for, and two where only members came or went; ports in the same
 groups share one tuple of rules, and hosts one of a group's members.
 """
