@@ -160,10 +160,10 @@ async def _made_anew(session: Session, hosts: Mapping[str, _HostReading]) -> tup
     Of what was told before only records are taken that are as they would be made now.
     """
     gateway = next((host for host, one in hosts.items() if one.is_gateway), None)
-    legs: list[StoredPort] = []
+    legs: list[StoredPort] = []  # which no server has: by that they are found without a look at all guests' ports
     needing: Sequence[StoredSubnet] = ()
     if gateway:
-        legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY])
+        legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY], server_id=None)
         needing = await subnets_needing_dhcp(session)
     served = {subnet.network_id for subnet in needing}
     mine = {host: {lines[0].network_id for lines in one.guests.values()} for host, one in hosts.items()}
