@@ -89,17 +89,23 @@ def _seen(topology: Topology, *, same_store: bool) -> Mapping[str, Any]:
     }
 
 
+async def _noted_guest(cloud: Cloud) -> tuple[str, dict[str, str]]:
+    """Make a guest with what stands around it, which its host has, and has noted. Returns it, and what was made."""
+    await cloud.begin()
+    guest = await cloud.create("a")
+    made = await _surround(cloud, guest)
+    await cloud.report()
+    await cloud.parts.wiring.ensure("a")
+    await cloud.note_networks()
+    return guest, made
+
+
 @pytest.mark.parametrize("same_project", [True, False])
 async def test_after_a_total_loss_an_adopted_guest_has_its_floating_ip_and_its_rules(
     store: Store, tmp_path: Path, same_project: bool
 ) -> None:
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
-        await cloud.begin()
-        guest = await cloud.create("a")
-        made = await _surround(cloud, guest)
-        await cloud.report()
-        await cloud.parts.wiring.ensure("a")
-        await cloud.note_networks()
+        guest, made = await _noted_guest(cloud)
         before = _seen(await _topology(cloud, "a"), same_store=False)
         assert (await cloud.audit()).orphaned == ()
     await put_back(store, {})
@@ -129,12 +135,7 @@ async def test_a_host_that_joins_a_new_deployment_brings_back_what_stood_around_
     store: Store, tmp_path: Path
 ) -> None:
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
-        await cloud.begin()
-        guest = await cloud.create("a")
-        made = await _surround(cloud, guest)
-        await cloud.report()
-        await cloud.parts.wiring.ensure("a")
-        await cloud.note_networks()
+        guest, made = await _noted_guest(cloud)
         before = _seen(await _topology(cloud, "a"), same_store=False)
     notes = tmp_path / "agents" / "a" / "guests"
     only = (notes / "networks.json").read_bytes()
@@ -262,12 +263,7 @@ async def test_a_note_of_networks_that_was_not_sealed_here_is_not_taken_by_itsel
 
 async def test_a_push_that_shows_a_host_nothing_new_has_names_noted_that_are_new(store: Store, tmp_path: Path) -> None:
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
-        await cloud.begin()
-        guest = await cloud.create("a")
-        made = await _surround(cloud, guest)
-        await cloud.report()
-        await cloud.parts.wiring.ensure("a")
-        await cloud.note_networks()
+        _, made = await _noted_guest(cloud)
 
         async def rename(session: Any, touched: Any) -> None:
             await routers.update(session, touched, ADMIN, made["router"], routers.RouterChange(name="named-anew"))

@@ -11,6 +11,7 @@ from novakit.context import RequestContext
 from novakit.network import Networks
 from novakit.network.networks import NewNetwork
 from novakit.network.subnets import NewSubnet
+from novakit.store import Store
 from novakit.store.network.networks import StoredNetwork
 from tests.support.stores import sqlite_store
 
@@ -42,6 +43,18 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     store = await sqlite_store(tmp_path / "x.db")
+    told: list[set[str]] = []
+    yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
+    await store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def bench_on_each_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    """Make one on SQLite, and one on PostgreSQL."""
+    if request.param == "sqlite":
+        store = await sqlite_store(tmp_path / "x.db")
+    else:
+        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
     told: list[set[str]] = []
     yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
     await store.close()

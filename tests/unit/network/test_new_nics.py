@@ -1,35 +1,24 @@
 """NICs that are made are known without being read again, and addresses are chosen by what is read with their subnet."""
 
 import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from novakit import errors
-from novakit.network import Networks
 from novakit.network.networks import NewNetwork
 from novakit.network.ports import NewPort
 from novakit.network.records import WantedAddress
 from novakit.network.security_groups import NewSecurityGroup
 from novakit.network.subnets import NewSubnet
-from novakit.store import Store
 from novakit.store.network.new_nics import NEAR
 from novakit_hookspecs.networks import VifBinding
-from tests.support.stores import sqlite_store
 from tests.unit.network.conftest import Bench, caller
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "x.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
-    told: list[set[str]] = []
-    yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
-    await store.close()
+@pytest.fixture
+def bench(bench_on_each_database: Bench) -> Bench:
+    return bench_on_each_database
 
 
 async def make(bench: Any, requested: Any, groups: Any = (), **more: Any) -> Any:

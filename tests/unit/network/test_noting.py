@@ -2,16 +2,14 @@
 
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
 from novakit import errors, world
-from novakit.network import Networks
 from novakit.network.floating_ips import FloatingIpChange, NewFloatingIp
 from novakit.network.hosts.noting import Noting
 from novakit.network.networks import NetworkChange, NewNetwork
@@ -21,25 +19,17 @@ from novakit.network.routers import NewRouter, RouterChange, WantedGateway, Want
 from novakit.network.security_group_rules import NewRule
 from novakit.network.security_groups import NewSecurityGroup, SecurityGroupChange
 from novakit.network.subnets import NewSubnet, SubnetChange
-from novakit.store import Store
 from novakit.store.network import rows
 from novakit.store.network.security_group_rules import StoredRule
-from tests.support.stores import sqlite_store
-from tests.unit.network.conftest import Bench, caller
+from tests.unit.network.conftest import Bench
 from tests.unit.network.scenes import bound, settle
 
 HOSTS = ("a", "b", "c")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "x.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
-    told: list[set[str]] = []
-    yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
-    await store.close()
+@pytest.fixture
+def bench(bench_on_each_database: Bench) -> Bench:
+    return bench_on_each_database
 
 
 async def anew(bench: Bench) -> Any:
