@@ -11,6 +11,7 @@ import structlog
 from novakit import world
 from novakit.config.connections import LogOptions
 from novakit.logs.file import LogFile, StandardError
+from novakit.logs.rendering import rendered
 
 SECRET_WORDS = ("password", "token", "secret", "credential", "private_key")
 
@@ -25,7 +26,7 @@ def configure(path: Path | None, options: LogOptions | None = None, *, verbose: 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _hide_secrets,
         structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(default=str),
+        rendered,
     ]
     structlog.configure(
         processors=[
