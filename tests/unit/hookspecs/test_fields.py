@@ -1,5 +1,8 @@
 """Fields that the records share."""
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
 import attrs
 import pytest
 
@@ -41,6 +44,28 @@ def test_what_a_record_was_made_from_changes_it_no_more() -> None:
         made.facts["c"] = 3  # type: ignore[index]
     empty = Record(id=ID, name="a")
     assert empty.facts == {} and empty.parts == ()
+
+
+class Lone(Mapping[str, int]):
+    """A mapping that can do no more than it must."""
+
+    def __getitem__(self, key: str) -> int:
+        return ord(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("ab")
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_what_a_view_shows_is_copied_whatever_it_is_of() -> None:
+    facts = {"a": 1}
+    frozen = frozen_mapping(MappingProxyType(facts))
+    facts["b"] = 2
+    assert frozen == {"a": 1}
+    assert frozen_mapping(frozen) == frozen
+    assert frozen_mapping(MappingProxyType(Lone())) == {"a": 97, "b": 98}
 
 
 def test_pairs_make_a_mapping_and_names_a_set() -> None:
