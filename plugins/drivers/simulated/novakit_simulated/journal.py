@@ -117,8 +117,12 @@ def _change(line: bytes, place: str) -> tuple[str, object]:
     )
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+"""`json.dumps` makes one anew with each call that wants other separators."""
+
+
 def _line(key: str, value: object) -> bytes:
-    return json.dumps([key, value], separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode([key, value]).encode() + b"\n"
 
 
 def _apply(records: dict[str, object], changes: Iterable[tuple[str, object]]) -> None:

@@ -151,8 +151,8 @@ class SimulatedNetwork:
         for port in topology.ports:
             if port.id not in faults:
                 mtu, made = mtus[port.network_id], before.get(port.id)
-                if made is None or made.mtu != mtu or not as_wired(made.port, port):
-                    made = _Made(port, mtu, f"port:{port.id}", _record(port, mtu))
+                if made is None or made.port is not port or made.mtu != mtu:
+                    made = _make(port, mtu, made)
                 self._made[port.id] = made
                 wanted[made.key] = made.record
         for router in topology.routers:
@@ -163,7 +163,7 @@ class SimulatedNetwork:
 
 def _differ_in_members_alone(before: Topology, now: Topology) -> bool:
     """Return whether nothing that a journal has can be another: what is the same object is as it was."""
-    if any(getattr(before, name) is not getattr(now, name) for name in ("networks", "ports", "routers")):
+    if before.ports is not now.ports or before.networks is not now.networks or before.routers is not now.routers:
         return False
     whys = untrusted(now)
     return whys.keys() == {group.id for group in before.groups} and not any(whys.values())
@@ -177,6 +177,13 @@ class _Made:
     mtu: int
     key: str
     record: dict[str, object]
+
+
+def _make(port: Port, mtu: int, before: _Made | None) -> _Made:
+    """Return what the host holds for a port; the same record where it is wired as before."""
+    if before is not None and before.mtu == mtu and as_wired(before.port, port):
+        return attrs.evolve(before, port=port)
+    return _Made(port, mtu, f"port:{port.id}", _record(port, mtu))
 
 
 def _record(port: Port, mtu: int) -> dict[str, object]:

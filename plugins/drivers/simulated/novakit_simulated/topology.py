@@ -56,10 +56,23 @@ class _Looked:
         return self.subnets is network.subnets and as_wired(self.port, port)
 
 
+@attrs.frozen(eq=False)
+class _TheseMembers:
+    """A group's members, told from others by which tuple they are: there may be thousands in it."""
+
+    members: tuple[str, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _TheseMembers) and other.members is self.members
+
+    def __hash__(self) -> int:
+        return id(self.members)
+
+
 @functools.lru_cache(maxsize=1024)
-def _nonsense(members: tuple[str, ...]) -> str:
-    """Say what of a group's members is no range; the hosts of one process are told the same ones."""
-    return next((f"{member!r}, which is not a CIDR" for member in members if _range(member) is None), "")
+def _nonsense(these: _TheseMembers) -> str:
+    """Say what of a group's members is no range; the hosts of one process are told the very same ones."""
+    return next((f"{member!r}, which is not a CIDR" for member in these.members if _range(member) is None), "")
 
 
 @attrs.define
@@ -75,41 +88,49 @@ class PortChecks:
         for network in topology.networks:
             if why := next(_of_network(network), ""):
                 faults[network.id] = why
-        taken: dict[tuple[str, str], str] = {}
-        before, self._looked = self._looked, {}
-        groups = untrusted(topology)
-        trusting: dict[int, str] = {}
-        for port in topology.ports:
-            why = _unmade(port.network_id, networks, faults) or _untrusted(port.rules, groups, trusting)
-            if not why:
-                looked, network = before.get(port.id), networks[port.network_id]
-                if looked is None or not looked.is_of(port, network):
-                    looked = _Looked(port, network.subnets, next(_of_port(port, network), ""), _keys(port))
-                self._looked[port.id] = looked
-                why = looked.why or next(_twins(looked, taken), "")
-            if why:
-                faults[port.id] = why
+        self._look_at_ports(topology, networks, faults)
         for router in topology.routers:
             if why := next(_of_router(router, networks, faults), ""):
                 faults[router.id] = why
         return faults
 
+    def _look_at_ports(self, topology: Topology, networks: Mapping[str, Network], faults: dict[str, str]) -> None:
+        """Add the faults of ports. All are gone through when one of them is another, so that each costs few calls."""
+        before, self._looked = self._looked, {}
+        groups = untrusted(topology)
+        trusting: dict[int, str] = {}
+        taken: dict[tuple[str, str], str] = {}
+        for port in topology.ports:
+            network, rules = networks.get(port.network_id), port.rules
+            if network is None or port.network_id in faults:
+                faults[port.id] = _unmade(port.network_id, networks, faults)
+                continue
+            why = trusting.get(id(rules))
+            if why is None:
+                why = trusting[id(rules)] = _untrusted(rules, groups)
+            if not why:
+                looked = before.get(port.id)
+                if looked is None or looked.port is not port or looked.subnets is not network.subnets:
+                    looked = _look_at(port, network, looked)
+                self._looked[port.id] = looked
+                why = looked.why or _twin(looked, taken)
+            if why:
+                faults[port.id] = why
+
 
 def untrusted(topology: Topology) -> dict[str, str]:
     """Return why no rule can name a group, by its id; empty for one that any can."""
     return {
-        group.id: f"its remote group {group.id} has {why}" if (why := _nonsense(group.members)) else ""
+        group.id: f"its remote group {group.id} has {why}" if (why := _nonsense(_TheseMembers(group.members))) else ""
         for group in topology.groups
     }
 
 
-def _untrusted(rules: tuple[Rule, ...], groups: Mapping[str, str], known: dict[int, str]) -> str:
-    """Say why rules cannot be in force for the groups that they name; ports that share rules are asked for once."""
-    if id(rules) not in known:
-        named = [rule.remote_group for rule in rules if rule.remote_group is not None]
-        whys = (groups.get(group, f"its remote group {group} is not in the topology") for group in named)
-        known[id(rules)] = next(filter(None, whys), "")
-    return known[id(rules)]
+def _untrusted(rules: tuple[Rule, ...], groups: Mapping[str, str]) -> str:
+    """Say why rules cannot be in force for the groups that they name."""
+    named = [rule.remote_group for rule in rules if rule.remote_group is not None]
+    whys = (groups.get(group, f"its remote group {group} is not in the topology") for group in named)
+    return next(filter(None, whys), "")
 
 
 def as_wired(before: Port, now: Port) -> bool:
@@ -158,10 +179,19 @@ def _keys(port: Port) -> tuple[tuple[str, str], ...]:
     return tuple((port.network_id, key) for key in (port.mac.lower(), *(address.ip for address in port.addresses)))
 
 
-def _twins(looked: _Looked, taken: dict[tuple[str, str], str]) -> Iterator[str]:
+def _look_at(port: Port, network: Network, before: _Looked | None) -> _Looked:
+    """Look into a port, unless what was found of it would be found again."""
+    if before is not None and before.is_of(port, network):
+        return attrs.evolve(before, port=port)
+    return _Looked(port, network.subnets, next(_of_port(port, network), ""), _keys(port))
+
+
+def _twin(looked: _Looked, taken: dict[tuple[str, str], str]) -> str:
+    """Say who has what the port needs, and take the rest for it."""
     for key in looked.keys:
         if (owner := taken.setdefault(key, looked.port.id)) != looked.port.id:
-            yield f"{key[1]} is already used by port {owner} of the same network"
+            return f"{key[1]} is already used by port {owner} of the same network"
+    return ""
 
 
 def _of_router(router: Router, networks: Mapping[str, Network], faults: Mapping[str, str]) -> Iterator[str]:
