@@ -1,7 +1,7 @@
 """The agent of one compute host: reports what the host has, does what the conductor asks, tells what happened."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -85,7 +85,7 @@ class Agent(HostCalls):
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set once the conductor knows this host."""
     _withheld: HeldDevices = attrs.field(factory=HeldDevices)
-    _vifs: dict[str, Vif] = attrs.field(factory=dict)
+    _vifs: Mapping[str, Vif] = attrs.field(factory=dict)
     _topology: Topology | None = None
     _applying: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _turns: GuestTurns = attrs.field(
@@ -237,7 +237,7 @@ class Agent(HostCalls):
             applied = await guarded(
                 self.network_plugin, "apply", self.network.apply(self._topology), _within(self.options.apply_within)
             )
-            self._vifs = dict(applied.vifs)
+            self._vifs = applied.vifs
             if applied.revision <= self._topology.revision:
                 # Of an older store's topology the driver made nothing: what it stands for must not be forgotten.
                 self.wires.remember(self._topology)

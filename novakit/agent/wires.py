@@ -99,7 +99,7 @@ class Wires:
             return
         if any(getattr(topology, name) != getattr(before, name) for name in _PARTS):
             self._is_urgent.set()
-        elif topology.groups == before.groups:
+        elif self._is_written and topology.groups == before.groups:
             return
         self._is_written = False
         if self._writing is None or self._writing.done():

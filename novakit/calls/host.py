@@ -103,6 +103,8 @@ class Wired:
     @classmethod
     def since(cls, before: Mapping[str, Vif], applied: Applied, mark: str) -> "Wired":
         """Tell what was applied to whom was told before which ports are wired."""
+        if before == applied.vifs:  # as with each member that comes and goes in a group
+            return cls(revision=applied.revision, faults=applied.faults, mark=mark)
         return cls(
             revision=applied.revision,
             vifs={port: vif for port, vif in applied.vifs.items() if before.get(port) is not vif},
@@ -113,6 +115,8 @@ class Wired:
 
     def applied(self, before: Mapping[str, Vif]) -> Applied:
         """Return all that was applied, for whom was told before which ports are wired."""
+        if not self.vifs and not self.unwired:
+            return Applied(revision=self.revision, vifs=before, faults=self.faults)
         vifs = {**before, **self.vifs}
         for port in self.unwired:
             vifs.pop(port, None)

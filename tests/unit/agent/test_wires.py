@@ -202,6 +202,9 @@ def test_a_port_that_is_wired_as_it_was_is_not_told_again(tmp_path: Path) -> Non
     second = memory.answer(LAST, now, memory.take(first.mark))
     assert set(second.vifs) == {"b"} and second.applied(before.vifs) == now
     assert memory.answer(LAST, now).applied({}) == now, "to whom sent the whole all is told"
+    again = attrs.evolve(now, revision=7, vifs=dict(now.vifs))
+    third = memory.answer(LAST, again, memory.take(second.mark))
+    assert (third.vifs, third.unwired, third.faults) == ({}, (), now.faults) and third.applied(now.vifs) == again
 
 
 def test_the_latest_topologies_of_some_conductors_are_known_and_no_more(tmp_path: Path) -> None:
