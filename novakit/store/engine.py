@@ -16,7 +16,7 @@ from novakit import world
 from novakit.concurrency.uncut import begun, uncut
 from novakit.errors import ConfigError
 from novakit.store import faults
-from novakit.store.postgresql import connected, guard
+from novakit.store.postgresql import connected, make_engine
 from novakit.store.schema import among, metadata, several
 from novakit.store.sqlite import (
     DRIVER,
@@ -45,19 +45,8 @@ READERS = 12
 PIECE = 500
 """Rows that are turned into mappings in one turn of the loop: about a millisecond."""
 
-STALLED = 10
-"""Seconds a transaction may wait for its own process: PostgreSQL ends one that a stopped process left open, so that
-what it has locked is free for others; nothing ends it on SQLite."""
-
-CONNECTS_WITHIN = 10
-"""Seconds in which PostgreSQL must take a connection, or one of the pool must become free."""
-
 FULL_FOR = 60.0
 """Seconds for which a disk of the database counts as full after a write ended so."""
-
-ANSWERS_WITHIN = 20
-"""Seconds in which PostgreSQL must answer a statement, waits for locks included: the longest of ours takes one on a
-loaded machine. A server that hangs answers nothing, and neither refuses nor ends a connection."""
 
 
 @attrs.define
@@ -245,19 +234,7 @@ class Store:
             "hide_parameters": True,
         }
         if not url.startswith("sqlite"):
-            # A process stopped inside a transaction (SIGSTOP, a suspended VM) keeps its locks until this ends it.
-            settings = {"idle_in_transaction_session_timeout": f"{STALLED}s"}
-            options["connect_args"] = {
-                "server_settings": settings,
-                "timeout": CONNECTS_WITHIN,
-                "command_timeout": ANSWERS_WITHIN,
-            }
-            # The ping costs a round trip and saves the first request after a restart of PostgreSQL from an error.
-            pool = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": CONNECTS_WITHIN}
-            engine = create_async_engine(url, **pool, **options)
-            faults.hide_values(engine.sync_engine)
-            if allowed is not None:
-                guard(engine, allowed)
+            engine = make_engine(url, allowed, **options)
             return cls(url, engine, engine, None)
         url = url.replace("sqlite+aiosqlite", DRIVER, 1)
         reader = create_async_engine(url, **options)

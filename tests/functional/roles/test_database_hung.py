@@ -10,7 +10,7 @@ import aiohttp
 import attrs
 import pytest
 
-from novakit.store.engine import ANSWERS_WITHIN, CONNECTS_WITHIN
+from novakit.store.postgresql import ANSWERS_WITHIN, CONNECTS_WITHIN
 from tests.functional.roles.processes import ROLES, Roles
 from tests.functional.roles.test_database_away import ASKED, RECOVERS_WITHIN, Load, _active
 from tests.support.postgres import cluster_of_its_own
