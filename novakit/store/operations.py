@@ -240,7 +240,7 @@ async def _change_one(session: Session, owner: str, key: str, change: Mapping[st
     """Write the progress of one operation that is ours and not cancelled, and tell whether it was."""
     values = {"updated_at": world.now(), **change}
     line = {"key": key, "by": owner, **{f"new_{name}": value for name, value in values.items()}}
-    return (await session.execute(_update_held(tuple(values)), line)).rowcount > 0
+    return await session.changed(_update_held(tuple(values)), line) > 0
 
 
 @cache

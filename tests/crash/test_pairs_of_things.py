@@ -238,7 +238,7 @@ class World:
         assert found["counted"]["servers"] == found["counted"]["guests"] == found["counted"]["allocations"] == 0
         async with self.store.read() as session:
             for what, question in DANGLING.items():
-                left = (await session.execute(sa.text(question))).all()
+                left = await session.rows(sa.text(question))
                 assert not left, (what, left)
 
 

@@ -65,10 +65,7 @@ async def add(session: Session, name: str, properties: Mapping[str, str]) -> Row
         "changed": await _next_change(session),
         "created_at": world.now(),
     }
-    answer = await session.execute(sa.insert(aggregates).values(**row))
-    key = answer.inserted_primary_key
-    assert key is not None
-    made = await aggregate(session, key[0])
+    made = await aggregate(session, await session.insert_one(sa.insert(aggregates).values(**row)))
     assert made is not None
     return made
 

@@ -69,7 +69,7 @@ async def listed(
             raise errors.BadRequest(f"marker [{wanted.marker}] not found")
         statement = statement.where(_behind(at, order))
     statement = statement.order_by(*(_ordered(servers.c[name], down) for name, down in order))
-    return (await session.execute(statement.limit(wanted.limit))).all()
+    return await session.rows(statement.limit(wanted.limit))
 
 
 def _ordered(column: sa.Column[Any], down: bool) -> sa.ColumnElement[Any]:

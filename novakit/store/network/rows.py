@@ -171,7 +171,7 @@ async def records(
 ) -> list[R]:
     """Fetch what a statement over all columns of a record's table finds."""
     make: Callable[..., R] = kind
-    return [make(*row) for row in (await session.execute(statement, values)).all()]
+    return [make(*row) for row in await session.rows(statement, values)]
 
 
 async def find(session: Session, kind: type[R], **wanted: object) -> list[R]:

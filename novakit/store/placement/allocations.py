@@ -61,7 +61,7 @@ _SHIFT = (
 
 
 async def _rows(session: Session, statement: sa.Executable, ids: list[str]) -> list[Row]:
-    return list((await session.execute(statement, {"ids": ids})).mappings())
+    return await session.all(statement, {"ids": ids})
 
 
 async def lock_consumers(session: Session, ids: Iterable[str]) -> tuple[list[Row], list[Row]]:
@@ -103,7 +103,7 @@ async def lock_stock_for_new(
         return known, [] if known else await lock_stock(session, provider_ids)
     values = {"ids": sorted(set(provider_ids)), "consumers": asked}
     known, stock = {}, []
-    for row in (await session.execute(_STOCK_AND_KNOWN, values)).mappings():
+    for row in await session.all(_STOCK_AND_KNOWN, values):
         if row["consumer_id"] is None:
             stock.append(row)
         else:

@@ -185,7 +185,7 @@ async def by_project(
         .where(*chosen)
         .group_by(consumers.c.type)
     )
-    return list((await session.execute(sa.union_all(amounts, counts))).mappings())
+    return await session.all(sa.union_all(amounts, counts))
 
 
 async def providers_of(session: Session, ids: Iterable[str] | None = None) -> list[Row]:

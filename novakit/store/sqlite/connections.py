@@ -22,7 +22,7 @@ from novakit import world
 from novakit.concurrency.uncut import uncut
 from novakit.store.faults import StoreAway, on_connecting
 from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
-from novakit.store.sqlite.dialect import SqliteConnection
+from novakit.store.sqlite.dialect import Found, SqliteConnection
 
 log = structlog.get_logger(__name__)
 
@@ -82,10 +82,15 @@ class HeldConnection:
             with suppress(Exception):
                 await end()
 
-    async def run(self, text: str, values: Sequence[object], *, rows: int = 1) -> tuple[Sequence[object], int]:
-        """Run a statement. Returns what it found and how many rows it changed. Raises sqlalchemy's DBAPIError."""
+    async def run(self, text: str, values: Sequence[object], *, several: bool = False) -> Found:
+        """Run a statement. Returns what it found and how many rows it changed.
+
+        With `several`, `values` are those of several rows. Raises sqlalchemy's DBAPIError.
+        """
         try:
-            return await self.inner.run(text, values, rows=rows)
+            return self.inner.run_here(text, values, several=several) or await self.inner.run_aside(
+                text, values, several=several
+            )
         except sqlite3.Error as error:
             raise _as_sqlalchemys(error, text) from error
 

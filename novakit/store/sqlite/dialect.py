@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection, AsyncIODBAPIConnection
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
@@ -29,6 +29,8 @@ from sqlalchemy.util.concurrency import await_
 
 DRIVER = "sqlite+onetrip"
 T = TypeVar("T")
+Found = tuple[Sequence[tuple[object, ...]], int]
+"""The rows that a statement found, and how many it changed."""
 
 registry.register("sqlite.onetrip", __name__, "Dialect")
 
@@ -60,7 +62,7 @@ def _is_slow(operation: str) -> bool:
     return True
 
 
-def _timed(operation: str, work: Callable[[], T]) -> T:
+def _timed(operation: str, work: Callable[..., T], *given: object) -> T:
     """Do the work, and remember its statement as slow where it is.
 
     The thread's own clock costs a system call, so it is only asked of a statement that took long the last time; often
@@ -68,7 +70,7 @@ def _timed(operation: str, work: Callable[[], T]) -> T:
     """
     clock = time.thread_time if operation in _doubtful else time.perf_counter
     began = clock()
-    done = work()
+    done = work(*given)
     if clock() - began > SLOW:
         known = _doubtful if clock is time.perf_counter else _slow
         while len(known) >= REMEMBERED:
@@ -130,7 +132,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         self, work: Callable[[sqlite3.Cursor], object], *, here: bool
     ) -> Callable[[], tuple[_Outcome, Sequence[object]]]:
         adapted = self._adapt_connection
-        first = getattr(adapted, "first", None)
+        first = adapted.first if isinstance(adapted, SqliteConnection) else None
 
         def all_of_it() -> tuple[_Outcome, Sequence[object]]:
             # On the loop: not beside its thread, which may be closing it. In that thread it is closed or it is not.
@@ -158,6 +160,11 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
     _cursor_cls = _Cursor
 
+    def __init__(self, dbapi: object, connection: AsyncIODBAPIConnection) -> None:
+        super().__init__(dbapi, connection)
+        self.first: str | None = None
+        self.reads = self.is_closing = False
+
     def begin_with(self, statement: str, *, reads: bool) -> None:
         """Begin every transaction with `statement`, sent along with its first one; `reads` says that it only reads."""
         # One that writes asks for its turn on the loop, and waits for it in the thread.
@@ -174,13 +181,9 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         Its thread closes it, and a statement on the loop beside that would read memory that is freed.
         """
         real: sqlite3.Connection | None = self._connection._connection
-        if real is None or self._is_closing:
+        if real is None or self.is_closing:
             raise sqlite3.ProgrammingError("this connection is closed")
         return real
-
-    @property
-    def _is_closing(self) -> bool:
-        return getattr(self, "is_closing", False)
 
     def close(self) -> None:
         self.is_closing = True
@@ -193,57 +196,60 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
     def _terminate_force_close(self) -> None:
         # Called beside a close that is under way when its caller is cancelled. That close ends the thread by itself; if
         # this ended it first, the close would wait for an answer of the thread for ever, and so would the process.
-        if not self._is_closing:
+        if not self.is_closing:
             self.is_closing = True
             super()._terminate_force_close()
 
     def begin_here(self) -> bool:
         """Begin the transaction, once it is our turn; say whether statements of this connection may run on the loop."""
-        first: str | None = getattr(self, "first", None)
-        if first is None:
+        if self.first is None:
             return False
-        real = self.real
-        if self.reads or real.in_transaction:
+        if not self.reads and not self._has_begun(self.real):
+            await_(self._wait())
+        return True
+
+    def _has_begun(self, real: sqlite3.Connection) -> bool:
+        """Begin the transaction unless that is done. Returns False where another process is writing."""
+        if real.in_transaction:
             return True
         try:
-            real.execute(first)
+            real.execute(self._first)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-            self._wait_for_turn(real, first)
+            return False
         return True
 
-    def _wait_for_turn(self, real: sqlite3.Connection, first: str) -> None:
-        await_(self._wait(real, first))
-
-    async def _wait(self, real: sqlite3.Connection, first: str) -> None:
+    async def _wait(self) -> None:
+        """Begin the transaction in the thread, once the other process has written."""
+        real, first = self.real, self._first
         await self._connection._execute(lambda: _patiently(real, lambda _: real.execute(first)))
 
-    async def run(self, text: str, values: Sequence[object], *, rows: int) -> tuple[Sequence[object], int]:
-        """Run a statement without SQLAlchemy around it. Returns what it found and how many rows it changed.
+    @property
+    def _first(self) -> str:
+        assert self.first is not None
+        return self.first
 
-        With several `rows`, `values` are those of each. Raises what SQLite raises.
+    def run_here(self, text: str, values: Sequence[object], *, several: bool) -> Found | None:
+        """Run a statement on the loop, without SQLAlchemy around it; None where that would hold the loop up.
+
+        With `several`, `values` are those of several rows. Returns what it found and how many rows it changed.
+        Raises what SQLite raises.
         """
         real = self.real
-        if not real.in_transaction:
-            try:
-                real.execute(self.first)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                await self._wait(real, self.first)
-                real = self.real
+        if (several and len(values) > MANY) or (text in _slow and _is_slow(text)):
+            return None
+        if not real.in_transaction and not self._has_begun(real):
+            return None
+        return _timed(text, _run, real, text, values, several)
 
-        def all_of_it() -> tuple[Sequence[object], int]:
-            cursor = real.execute(text, values) if rows == 1 else real.executemany(text, values)  # type: ignore[arg-type]
-            found = cursor.fetchall() if cursor.description else ()
-            cursor.close()
-            return found, cursor.rowcount
-
-        if rows <= MANY and not _is_slow(text):
-            return _timed(text, all_of_it)
-        outcome: tuple[Sequence[object], int] = await self._connection._execute(all_of_it)
-        return outcome
+    async def run_aside(self, text: str, values: Sequence[object], *, several: bool) -> Found:
+        """Do the same in the thread."""
+        if not self._has_begun(self.real):
+            await self._wait()
+        real = self.real
+        found: Found = await self._connection._execute(lambda: _run(real, text, values, several))
+        return found
 
     def commit_all(self) -> asyncio.Future[None] | None:
         """Have the thread end the transaction, if there is one; the future raises what SQLite raises."""
@@ -266,10 +272,17 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
     def rollback(self) -> None:
         # Nothing was written through a connection that reads, so nothing waits here.
-        if getattr(self, "reads", False) and self._connection._connection and not self._is_closing:
+        if self.reads and self._connection._connection and not self.is_closing:
             self.real.rollback()
         else:
             super().rollback()
+
+
+def _run(real: sqlite3.Connection, text: str, values: Sequence[object], several: bool) -> Found:
+    # The cursor is closed with its name, at the end of this call.
+    cursor = real.executemany(text, values) if several else real.execute(text, values)  # type: ignore[arg-type]
+    # In this order: SQLite knows how many rows were changed once those that are returned are fetched.
+    return cursor.fetchall() if cursor.description else (), cursor.rowcount
 
 
 PAGES = 1000

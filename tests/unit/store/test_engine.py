@@ -51,8 +51,7 @@ async def test_rows_come_back_as_they_were_written(store):
 
 async def test_counts_keys_and_returned_rows_are_right(store):
     async with store.write() as session:
-        result = await session.execute(sa.insert(notes).values(name="a"))
-        assert result.inserted_primary_key == (1,)
+        assert await session.insert_one(sa.insert(notes).values(name="a")) == 1
         await session.execute(sa.insert(notes), [{"name": "b"}, {"name": "c"}])
         assert await session.changed(sa.update(notes).where(notes.c.id > 1).values(extra=1)) == 2
         back = await session.all(sa.delete(notes).where(notes.c.name == "b").returning(notes.c.id))
@@ -340,7 +339,7 @@ async def test_a_store_is_closed_under_a_transaction_that_does_not_end_and_its_c
                 await names(store)
     assert [(line["log_level"], line["transactions"]) for line in said] == [("warning", 1)]
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        await real.run("SELECT 1", (), rows=1)
+        real.run_here("SELECT 1", (), several=False)
 
 
 async def test_a_new_reading_connection_waits_for_no_writer(tmp_path):

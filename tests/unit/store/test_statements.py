@@ -212,7 +212,7 @@ async def test_shapes_are_few_and_compiled_once(three, monkeypatch):
     async with three.read() as session:
         for count in range(700):
             await session.rows(OF_NAMES, {"names": [str(number) for number in range(count)]})
-        shapes = session._statements._known[OF_NAMES].shapes
+        shapes = session._statements._known[id(OF_NAMES)].shapes
     assert len(shapes) <= 12 < SHAPES
     assert compiled == [OF_NAMES] * 2, "once to find its lists, and once for whatever length they have"
 
@@ -240,7 +240,7 @@ def test_of_a_statement_that_is_gone_nothing_is_kept(build):
     gone = weakref.ref(statement)
     del statement
     gc.collect()
-    assert gone() is None
+    assert gone() is None and not known._known
 
 
 async def test_a_slow_statement_leaves_the_loop(store, monkeypatch):
