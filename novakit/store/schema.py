@@ -48,7 +48,10 @@ class UTC(sa.types.TypeDecorator[datetime]):
 
 
 def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(_UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    if moment is None:
+        return None
+    # Without its last six characters, which say that it is UTC.
+    return (moment if moment.tzinfo is _UTC else moment.astimezone(_UTC)).isoformat(" ", "microseconds")[:-6]
 
 
 def _moment(text: str | None) -> datetime | None:
