@@ -23,6 +23,9 @@ LIMIT = 64 << 20
 BACKLOG = 2 * LIMIT
 """Bytes that may wait for a participant that reads nothing before it is hung up on."""
 
+LAST_WORDS = 1.0
+"""Seconds that the other side of a connection gets to read what is still to be sent when it ends."""
+
 _PEER = struct.Struct("iII")
 """Process, user and group of the other side of a Unix socket, as Linux tells them."""
 
@@ -69,9 +72,14 @@ class Wire:
         self.writer.transport.abort()
 
     async def close(self) -> None:
+        """Send what is still to be sent, and end the connection; who does not read it is hung up on."""
         self.writer.close()
-        with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
+        late = asyncio.get_running_loop().call_later(LAST_WORDS, self.hang_up)
+        try:
+            with contextlib.suppress(OSError):
+                await self.writer.wait_closed()
+        finally:
+            late.cancel()
 
 
 class NotANewQuestion(BadFrame):

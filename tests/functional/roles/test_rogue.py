@@ -156,6 +156,7 @@ async def test_several_hosts_that_were_taken_over_keep_no_honest_one_from_its_wo
             for each in floods:
                 each.cancel()
             await asyncio.gather(*floods, return_exceptions=True)
+    assert set(roles.stop().values()) == {0}, "nobody who reads nothing keeps a process from its end"
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from novakit.bus import MemoryBus, NotPermitted, NotTaken, RemoteError, Unreachable
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
+from novakit.bus.wire import LAST_WORDS
 from novakit_hookspecs.errors import Busy
 from tests.functional.roles.intruder import Intruder
 from tests.support.credentials import joining
@@ -410,3 +411,31 @@ async def test_a_message_that_is_too_large_ends_the_connection_with_a_warning(tm
     await hub.stop()
     assert [line["identity"] for line in logs if "is above" in line.get("why", "")] == ["agent:h1"]
     assert {line["log_level"] for line in logs if "is above" in line.get("why", "")} == {"warning"}
+
+
+async def test_the_end_of_a_hub_does_not_wait_for_those_who_read_nothing_and_the_others_get_all(tmp_path):
+    bus, asked = MemoryBus(), []
+    hub, conductor = await a_hub(bus, tmp_path), bus.join("conductor")
+
+    async def much(message):
+        asked.append(message.sender)
+        return "x" * (8 << 20)
+
+    conductor.serve("conductor", {"much": much})
+    async with contextlib.AsyncExitStack() as stack:
+        names = [f"agent:h{number}" for number in range(4)]
+        joined = [await stack.enter_async_context(Intruder.joined(tmp_path, name, name)) for name in names]
+        for each in joined:
+            assert (await each.read())["t"] == "welcome"
+            each.send(t="call", id=1, target="conductor", method="much", body={}, within=60)
+        async with asyncio.timeout(30):
+            while len(asked) < len(names):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        reads = asyncio.ensure_future(joined[0].read())
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(30):
+            await hub.stop()
+        assert asyncio.get_running_loop().time() - began < 2 * LAST_WORDS, "all of them are waited for together"
+        assert len((await reads)["ok"]) == 8 << 20
+        assert await joined[1].closed()
