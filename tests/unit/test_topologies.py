@@ -91,7 +91,8 @@ def test_what_comes_next_crosses_the_bus_as_what_changed_whatever_changed(seed: 
         for port in chance.sample(missing, len(missing) // 2):
             ports.insert(chance.randrange(len(ports) + 1), attrs.evolve(port, mac=f"fa:16:3e:00:00:{revision:02x}"))
         networks = tuple(
-            attrs.evolve(each, leases=chance.sample(leases, 9)) if chance.random() < 0.3 else each for each in networks
+            attrs.evolve(each, leases=_leases(each.leases, leases, chance)) if chance.random() < 0.5 else each
+            for each in networks
         )
         groups = tuple(
             attrs.evolve(each, members=_members(each.members, chance)) if chance.random() < 0.5 else each
@@ -115,11 +116,28 @@ def test_what_comes_next_crosses_the_bus_as_what_changed_whatever_changed(seed: 
         before = now
 
 
+def _leases(before: tuple[Lease, ...], known: tuple[Lease, ...], chance: random.Random) -> tuple[Lease, ...]:
+    """Return others: now and then most are, mostly one or two are there or not, and sometimes one has another name."""
+    if chance.random() < 0.3:
+        return tuple(chance.sample(known, 9))
+    leases = {each.ip: each for each in before}
+    for each in chance.sample(known, 2):
+        if chance.random() < 0.3:
+            leases[each.ip] = attrs.evolve(each, hostname="other")
+        elif leases.pop(each.ip, None) is None:
+            leases[each.ip] = each
+    return tuple(leases.values())
+
+
 def _members(before: tuple[str, ...], chance: random.Random) -> tuple[str, ...]:
-    """Return others, some of them equal texts of their own."""
-    members = ["".join(each) for each in before if chance.random() < 0.9]
+    """Return others, some of them equal texts of their own, and some there twice, as on two networks of one range."""
+    stays = chance.choice((0.9, 0.9, 1.0))
+    members = ["".join([each]) if stays < 1 else each for each in before if chance.random() < stays]
     for number in range(chance.randrange(3)):
-        members.insert(chance.randrange(len(members) + 1), f"10.9.{chance.randrange(256)}.{number}/32")
+        new = chance.choice((f"10.9.{chance.randrange(256)}.{number}/32", *members[:3], *members[-3:]))
+        members.insert(chance.randrange(len(members) + 1), new)
+    if members and chance.random() < 0.3:
+        del members[chance.randrange(len(members))]
     return tuple(chance.sample(members, len(members)) if chance.random() < 0.2 else members)
 
 
