@@ -10,9 +10,10 @@ The invariant: the topology's own ports, networks, routers and groups always win
 guests that were named, the networks they are on, the groups that their rules name, and DHCP and routers on the networks
 that were named.
 The file is written a moment after a change, for many changes at once: what a power cut right after a build loses is
-how the guest was wired, not the guest. Where only members of groups came or went, it is written with the next change of
-something else, at the latest a minute later: each new server of a large group is such a change on each of its hosts,
-and nobody reads them out of the file but who keeps a stranger, whose group no cloud knows any more.
+how the guest was wired, not the guest. Where only members of groups or leases came or went, it is written with the next
+change of something else, at the latest a minute later: each new server of a large group is such a change on each of its
+hosts, and on the one with DHCP, and nobody reads them out of the file but who keeps a stranger, whose group or network
+no cloud knows any more.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 SETTLE = 2.0
 """Seconds from a change until the file is written, so that a storm of changes is one write."""
 PATIENCE = 60.0
-"""Seconds that changes of nothing but members of groups wait for another one before that."""
+"""Seconds that changes of nothing but members of groups and leases wait for another one before that."""
 LATEST = 4
 """Topologies that others can be made of, one for each conductor."""
 
@@ -57,7 +58,7 @@ class Wires:
     _is_written: bool = True
     """Whether the file says what was applied last, but for the revision."""
     _is_urgent: asyncio.Event = attrs.field(factory=asyncio.Event)
-    """Set where more than members of groups is not written."""
+    """Set where more than members of groups and leases is not written."""
     _writing: asyncio.Task[None] | None = None
     _answered: dict[str, AnsweredTopology] = attrs.field(factory=dict)
     """The latest topologies by their marks, the oldest first."""
@@ -97,9 +98,9 @@ class Wires:
         # Each heartbeat applies the same one again.
         if topology is before:
             return
-        if any(getattr(topology, name) != getattr(before, name) for name in _PARTS):
+        if not _differ_in_passing_alone(before, topology):
             self._is_urgent.set()
-        elif self._is_written and topology.groups == before.groups:
+        elif self._is_written and (topology.groups, topology.networks) == (before.groups, before.networks):
             return
         self._is_written = False
         if self._writing is None or self._writing.done():
@@ -132,7 +133,12 @@ class Wires:
             )
 
 
-_PARTS = tuple(field.name for field in attrs.fields(Topology) if field.name not in ("revision", "groups"))
+def _differ_in_passing_alone(before: Topology, now: Topology) -> bool:
+    """Return whether nothing else is another than members of groups and leases, which come and go with any server."""
+    if now.ports != before.ports or now.routers != before.routers or len(now.networks) != len(before.networks):
+        return False
+    pairs = zip(before.networks, now.networks, strict=True)
+    return all(was is each or topologies.differ_in_leases_alone(was, each) for was, each in pairs)
 
 
 def completed(topology: Topology, kept: Kept, last: Topology) -> Topology:

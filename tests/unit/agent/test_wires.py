@@ -169,6 +169,28 @@ async def test_members_that_come_and_go_are_written_with_the_next_other_change_a
     assert _written(path) == attrs.evolve(TRUSTED, revision=10, routers=())
 
 
+async def test_leases_that_come_and_go_wait_for_the_next_other_change_and_a_network_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "SETTLE", 0.0)
+    path, memory = tmp_path / "topology.json", Wires(tmp_path / "topology.json")
+    memory.remember(LAST)
+    await _comes(path, LAST)
+    leased = attrs.evolve(TENANT, leases=(LEASE, attrs.evolve(LEASE, ip="10.0.0.6")))
+    memory.remember(attrs.evolve(LAST, revision=6, networks=(leased, EXTERNAL)))
+    await asyncio.sleep(0.2)
+    assert _written(path) == LAST, "a lease more is not worth a write"
+    other = attrs.evolve(LAST, revision=7, networks=(attrs.evolve(leased, mtu=1400), EXTERNAL))
+    memory.remember(other)
+    await _comes(path, other)
+    fewer = attrs.evolve(other, revision=8, networks=other.networks[:1])
+    memory.remember(fewer)
+    await _comes(path, fewer)
+    memory.remember(attrs.evolve(fewer, revision=9, networks=(TENANT,)))
+    await memory.close()
+    assert _written(path) == attrs.evolve(fewer, revision=9, networks=(TENANT,))
+
+
 def _applied(revision: int, *ports: str) -> Applied:
     return Applied(revision=revision, vifs={port: Vif(device=f"tap{port}", mtu=1500) for port in ports})
 
