@@ -85,6 +85,16 @@ async def test_an_older_topology_is_ignored(tmp_path: Path) -> None:
     assert port.id in applied.vifs
 
 
+async def test_a_topology_that_is_applied_again_is_not_written_down_again(tmp_path: Path) -> None:
+    driver, topology = await _driver(tmp_path), Topology(revision=3, networks=[NETWORK], ports=[_port(5)])
+    await driver.apply(topology)
+    written = (tmp_path / "network.journal").stat().st_size
+    await driver.apply(topology)
+    assert (tmp_path / "network.journal").stat().st_size == written
+    await driver.apply(attrs.evolve(topology, revision=4))
+    assert (await _driver(tmp_path)).revision == 4
+
+
 async def test_what_was_wired_is_known_after_a_restart(tmp_path: Path) -> None:
     port = _port(5)
     before = await (await _driver(tmp_path)).apply(Topology(revision=3, networks=[NETWORK], ports=[port]))

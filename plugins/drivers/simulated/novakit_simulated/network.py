@@ -103,7 +103,7 @@ class SimulatedNetwork:
         made_of, self._made_of = self._made_of, None
         if made_of is None or not _differ_in_members_alone(made_of, topology):
             self._make(topology)
-        else:
+        elif topology.revision != self.revision:  # with each heartbeat it is the same
             self._journal.put(_REVISION, topology.revision)
         self._made_of = None if self._faults else topology
 
