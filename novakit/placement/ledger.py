@@ -11,6 +11,7 @@ each takes 0.09 ms (SQLite, 5,000 hosts).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -203,19 +204,15 @@ class Ledger:
             await store.clear(self.session, known)
         await self._write_consumers(known)
         now = world.now()
-        rows = [
-            {"consumer_id": consumer, "provider_id": p, "resource_class": c, "used": amount, "created_at": now}
-            for consumer in self._wanted
-            for (p, c), amount in self.held[consumer].items()
-        ]
+        rows = [row for consumer in self._wanted for row in _rows(consumer, self.held[consumer], now)]
         if rows:
             await store.add(self.session, rows)
         return raised
 
     async def _write_consumers(self, known: Sequence[str]) -> None:
         emptied = [consumer for consumer in known if not self.held[consumer]]
-        changed = [self._row(consumer) for consumer in known if self.held[consumer]]
-        made = [self._row(c) for c in self._wanted if c not in self.consumers and self.held[c]]
+        changed = [_owner(self._wanted[c], self.consumers[c]) for c in known if self.held[c]]
+        made = [_owner(self._wanted[c]) for c in self._wanted if c not in self.consumers and self.held[c]]
         if emptied:
             await store.remove_consumers(self.session, emptied)
         if changed:
@@ -223,13 +220,38 @@ class Ledger:
         if made:
             await store.add_consumers(self.session, [{**row, "created_at": row["updated_at"]} for row in made])
 
-    def _row(self, consumer: str) -> dict[str, object]:
-        claim, old = self._wanted[consumer], self.consumers.get(consumer)
-        return {
-            "id": consumer,
-            "project_id": claim.project_id,
-            "user_id": claim.user_id,
-            "type": claim.consumer_type or (old["type"] if old else None),
-            "generation": old["generation"] + 1 if old else 1,
-            "updated_at": world.now(),
-        }
+
+def _owner(claim: AllocationClaim, old: Row | None = None) -> dict[str, object]:
+    return {
+        "id": claim.consumer_id,
+        "project_id": claim.project_id,
+        "user_id": claim.user_id,
+        "type": claim.consumer_type or (old["type"] if old else None),
+        "generation": old["generation"] + 1 if old else 1,
+        "updated_at": world.now(),
+    }
+
+
+def _rows(consumer: str, held: Mapping[Key, int], now: datetime) -> list[dict[str, object]]:
+    return [
+        {"consumer_id": consumer, "provider_id": p, "resource_class": c, "used": amount, "created_at": now}
+        for (p, c), amount in held.items()
+    ]
+
+
+async def take_unread(session: Session, claim: AllocationClaim, provider_id: str, seen: int) -> int | None:
+    """Let a consumer that is most likely new take of one provider, without reading what is there.
+
+    It is proven by what is written: the provider has not changed since its change number `seen`, its inventories allow
+    the amounts, and the consumer is new. Returns the provider's next change number; None where one of these does not
+    hold, and then the caller rolls back, as a part is written.
+    Rows are taken in the order of a claim of the ledger for a new consumer, so nobody waits in a circle.
+    """
+    amounts, row = claim.amounts(), _owner(claim)
+    number = await changes.touch_as_seen(session, provider_id, seen)
+    if number is None or not await store.take(session, provider_id, {c: n for (_, c), n in amounts.items()}):
+        return None
+    if not await store.add_new_consumer(session, {**row, "created_at": row["updated_at"]}):
+        return None
+    await store.add(session, _rows(claim.consumer_id, amounts, world.now()))
+    return number

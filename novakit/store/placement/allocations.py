@@ -1,8 +1,9 @@
 """Who holds how much of what: the rows a change of allocations reads, and the few statements that write it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from novakit import errors
 from novakit.store.engine import Row, Session
@@ -52,10 +53,44 @@ _CHANGE_CONSUMER = (
 _ADD_CONSUMER, _ADD = sa.insert(consumers), sa.insert(allocations)
 _REMOVE_CONSUMERS = sa.delete(consumers).where(_among(consumers.c.id))
 _CLEAR = sa.delete(allocations).where(_among(allocations.c.consumer_id))
+_P: sa.ColumnElement[str] = sa.bindparam("p")
+_C: sa.ColumnElement[str] = sa.bindparam("c")
+_D = sa.bindparam("d", type_=sa.BigInteger)
 _SHIFT = (
     sa.update(inventories)
-    .where(inventories.c.provider_id == sa.bindparam("p"), inventories.c.resource_class == sa.bindparam("c"))
-    .values(used=inventories.c.used + sa.bindparam("d", type_=sa.BigInteger))
+    .where(inventories.c.provider_id == _P, inventories.c.resource_class == _C)
+    .values(used=inventories.c.used + _D)
+)
+_ADD_NEW_CONSUMER = {
+    "postgresql": postgresql.insert(consumers).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(consumers).on_conflict_do_nothing(),
+}
+
+
+def _allowed(amount: sa.ColumnElement[int]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Make the conditions under which an inventory allows an amount, as the ledger has them."""
+    stock = inventories.c
+    return (
+        stock.used + amount <= stock.capacity,
+        stock.min_unit <= amount,
+        stock.max_unit >= amount,
+        amount % stock.step_size == 0,
+    )
+
+
+_TAKE = _SHIFT.where(*_allowed(_D))
+_WANTED = (
+    sa.func.unnest(
+        sa.cast(sa.bindparam("classes"), postgresql.ARRAY(sa.Text)),
+        sa.cast(sa.bindparam("amounts"), postgresql.ARRAY(sa.BigInteger)),
+    )
+    .table_valued(sa.column("c", sa.Text), sa.column("d", sa.BigInteger), name="wanted")
+    .render_derived()
+)
+_TAKE_TOGETHER = (
+    sa.update(inventories)
+    .where(inventories.c.provider_id == _P, inventories.c.resource_class == _WANTED.c.c, *_allowed(_WANTED.c.d))
+    .values(used=inventories.c.used + _WANTED.c.d)
 )
 """Built once: at hundreds of claims a second, building a statement costs as much as running it."""
 
@@ -127,6 +162,11 @@ async def add_consumers(session: Session, rows: Sequence[dict[str, object]]) -> 
         await session.execute(_ADD_CONSUMER, list(rows))
 
 
+async def add_new_consumer(session: Session, row: Mapping[str, object]) -> bool:
+    """Record a consumer. Returns whether it was new; one that another writer is about to make is waited for."""
+    return bool(await session.changed(_ADD_NEW_CONSUMER[session.dialect], row))
+
+
 async def change_consumers(session: Session, rows: Sequence[dict[str, object]]) -> None:
     """Write the project, user, type and generation of existing consumers; each row names its consumer as `key`."""
     prepared = [{"key": row["key"], **{f"new_{name}": row[name] for name in _OWNER}} for row in rows]
@@ -152,6 +192,16 @@ async def shift_usage(session: Session, deltas: Sequence[tuple[str, str, int]]) 
     """Add to the used amounts: triples of provider id, resource class and difference."""
     # Sorted, as the providers were locked: rows are always taken in one order.
     await session.execute(_SHIFT, [{"p": p, "c": c, "d": d} for p, c, d in sorted(deltas)])
+
+
+async def take(session: Session, provider_id: str, amounts: Mapping[str, int]) -> bool:
+    """Add to the used amounts of one provider. Returns whether its inventories allowed it; if not, some are written."""
+    if session.dialect == "postgresql":
+        # PostgreSQL does not say how many rows a statement changed that was run for several.
+        values = {"p": provider_id, "classes": list(amounts), "amounts": list(amounts.values())}
+        return await session.changed(_TAKE_TOGETHER, values) == len(amounts)
+    rows = [{"p": provider_id, "c": c, "d": d} for c, d in amounts.items()]
+    return await session.changed_each(_TAKE, rows) == len(rows)
 
 
 async def of_consumer(session: Session, consumer_id: str) -> list[Row]:

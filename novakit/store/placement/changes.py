@@ -57,6 +57,23 @@ async def touch(session: Session, provider_ids: Iterable[str], *, generation: bo
 
 
 _SEEN = sa.bindparam("seen", type_=sa.BigInteger)
+_TOUCH_AS_SEEN = {
+    dialect: sa.update(providers)
+    .where(providers.c.id == sa.bindparam("provider"), providers.c.changed == _SEEN)
+    .values(generation=providers.c.generation + 1, changed=expression, updated_at=sa.bindparam("now", type_=UTC))
+    .returning(providers.c.changed)
+    for dialect, expression in _NUMBER.items()
+}
+
+
+async def touch_as_seen(session: Session, provider_id: str, seen: int) -> int | None:
+    """Do as `touch` does where a provider has not changed since it had the change number `seen`; else return None."""
+    written = {"provider": provider_id, "seen": seen, "now": world.now()}
+    rows = await session.rows(_TOUCH_AS_SEEN[session.dialect], written)
+    number: int | None = rows[0][0] if rows else None
+    return number
+
+
 _SINCE = sa.union_all(
     *(sa.select(table.c.id, table.c.changed).where(table.c.changed > _SEEN) for table in (providers, deleted_providers))
 )

@@ -8,6 +8,7 @@ import pytest
 from novakit.errors import Conflict
 from novakit.placement import AllocationClaim, HostReport, Placement
 from novakit.placement.allocations import AllocationRequest, replace_each
+from novakit.placement.ledger import take_unread
 from novakit.store.placement import allocations
 from novakit_hookspecs.hosts import Inventory
 from tests.support.stores import sqlite_store
@@ -207,6 +208,77 @@ async def test_requests_that_come_together_see_what_earlier_ones_of_the_same_con
     assert [type(each) for each in told] == [type(None)] * 4 + [Conflict] * 2
     assert "exceed the capacity" in told[4].message and "generation conflict" in told[5].message
     assert [held[each][HOST]["VCPU"] for each in (one, two, three)] == [1, 2, 1]
+
+
+@attrs.frozen(eq=False)
+class Rolled(Exception):
+    answer: object
+
+
+async def unread(placement, one, provider, seen=None):
+    """Claim without reading, and roll back where that is refused."""
+    try:
+        async with placement.store.write() as session:
+            if seen is None:
+                numbers, _ = await placement.changed_since(session, 0)
+                seen = numbers[provider]
+            if (number := await take_unread(session, one, provider, seen)) is None:
+                raise Rolled(None)
+    except Rolled:
+        return None
+    return number
+
+
+async def test_what_is_taken_unread_is_written_as_a_claim_is_that_was_read(placement):
+    told = []
+    for provider in (HOST, OTHER):
+        one = claim({provider: {"VCPU": 3, "MEMORY_MB": 100}})
+        if provider == HOST:
+            assert await claimed(placement, one) == [True]
+        else:
+            number = await unread(placement, one, provider)
+        async with placement.store.read() as session:
+            (held, *_) = rows = await allocations.of_consumer(session, one.consumer_id)
+            said = ("provider_generation", "consumer_generation", "project_id", "user_id", "type")
+            told.append(({row["resource_class"]: row["used"] for row in rows}, [held[name] for name in said]))
+    assert told[0] == told[1]
+    async with placement.store.read() as session:
+        assert (await placement.changed_since(session, 0))[0][OTHER] == number
+    assert await used(placement) == {HOST: 3, OTHER: 3}
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"VCPU": 1, "MEMORY_MB": 810},  # more than there is
+        {"MEMORY_MB": 15},  # not a multiple of the step
+        {"VCPU": 1, "DISK_GB": 1},  # there is none of it
+        {"VCPU": 3},  # above the most for one
+        {"SRIOV_NET_VF": 1},  # below the least for one
+    ],
+)
+async def test_what_the_inventories_do_not_allow_is_not_taken_unread(placement, amounts):
+    inventory = {
+        "VCPU": Inventory(total=4, max_unit=2),
+        "MEMORY_MB": Inventory(total=1000, reserved=200, step_size=10),
+        "SRIOV_NET_VF": Inventory(total=8, min_unit=2),
+    }
+    report = HostReport(provider_id=HOST, name="host-1", inventory=inventory, traits=frozenset())
+    async with placement.store.write() as session:
+        await placement.report_hosts(session, [report])
+    assert await unread(placement, claim({HOST: amounts}), HOST) is None
+    assert await claimed(placement, claim({HOST: amounts})) == [False], "the ledger says the same"
+    assert await used(placement) == {HOST: 0, OTHER: 0}
+
+
+async def test_nothing_is_taken_unread_of_a_provider_that_has_changed_nor_for_a_consumer_that_is_known(placement):
+    async with placement.store.read() as session:
+        seen = (await placement.changed_since(session, 0))[0][HOST]
+    one = claim({HOST: {"VCPU": 1}})
+    assert await claimed(placement, one) == [True]
+    assert await unread(placement, claim({HOST: {"VCPU": 1}}), HOST, seen) is None
+    assert await unread(placement, attrs.evolve(one, allocations={OTHER: {"VCPU": 1}}), OTHER) is None
+    assert await used(placement) == {HOST: 1, OTHER: 0}
 
 
 async def test_requests_that_name_different_consumers_share_one_ledger(placement):
