@@ -6,8 +6,11 @@ The invariant: a server has one claim at most, however many schedulers are asked
 locks the providers of the hosts, and of the devices in question, until the transaction ends; whoever else wants the
 same CPUs or devices waits for it. So no CPU, page or device is given twice, by however many schedulers, though cells
 are no rows of the ledger but plans beside it.
-The cost: a fixed number of statements for a whole batch, 1.8 ms for one claim at 1,000 hosts; a read and a write more
-where somebody wants particular cells, and some 0.1 ms of CPU to choose them.
+One new server that wants amounts of a host and nothing else is claimed unread: the statements that write say under
+which conditions, and where one is not met all is rolled back and done by reading.
+The cost: a fixed number of statements for a whole batch, 1.8 ms for one claim at 1,000 hosts; one less for a claim that
+is made unread, and four less on PostgreSQL; a read and a write more where somebody wants particular cells, and some
+0.1 ms of CPU to choose them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +19,7 @@ from typing import Any
 import attrs
 
 from novakit.placement import AllocationClaim
-from novakit.placement.ledger import Ledger
+from novakit.placement.ledger import Ledger, take_unread
 from novakit.scheduler.picture import cells, devices, trees
 from novakit.scheduler.picture.devices import Function
 from novakit.scheduler.picture.groups import admit
@@ -29,6 +32,43 @@ from novakit_fit.affinity import Choice, beside_devices
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.plain import to_plain, to_record
 from novakit_hookspecs.trees import ProviderStock
+
+
+class OtherwiseThanPictured(Exception):
+    """What was claimed unread is not as the picture says; nothing of the transaction may stay."""
+
+
+def may_be_unread(state: CloudState, pending: Sequence[Waiting], tries: Sequence[Try]) -> bool:
+    """Return whether a claim is one of amounts of one provider of which the picture says what it has."""
+    if len(pending) != 1 or len(tries) != 1:
+        return False
+    (one,) = tries
+    return (
+        one.request is None
+        and one.waiting.ask.group is None
+        and one.row not in state.providers
+        and state.number(one.row) is not None
+        and beside_devices(one.waiting.ask, with_groups=True) == one.waiting.ask.resources
+    )
+
+
+async def claim_unread(session: Session, state: CloudState, one: Try, counted: int) -> list[Try]:
+    """Do as `claim` for one try for which that `may_be_unread`. Raises OtherwiseThanPictured.
+
+    No lock is needed to keep two schedulers from claiming for one server: a consumer is new to one of them alone.
+    """
+    provider, seen = state.table.providers[one.row], state.number(one.row)
+    if one.waiting.over:
+        return []
+    number = None
+    if seen is not None:
+        wanted = _claim(one, {provider: one.waiting.ask.resources})
+        number = await take_unread(session, wanted, provider, seen)
+    if seen is None or number is None:
+        raise OtherwiseThanPictured
+    kept = {provider: (seen, number)}
+    session.after_commit(lambda: state.keep(kept, counted))
+    return [one]
 
 
 async def claim(

@@ -13,6 +13,7 @@ more transaction (`limits.tries` at most).
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import attrs
@@ -49,6 +50,20 @@ log = structlog.get_logger(__name__)
 
 PRUNED_EVERY = 1000
 """Decisions that are written between two looks for old ones."""
+
+
+@attrs.frozen
+class _Claimed:
+    """What became of those of a batch, once that is committed."""
+
+    given: Mapping[Try, Selection]
+    held: Mapping[Waiting, int]
+    """Who had a claim before and keeps it, and the row of its host."""
+    refused: Sequence[tuple[Waiting, Decision]]
+    again: Sequence[Waiting]
+    """Who is to be decided once more."""
+    written: int
+    """Records."""
 
 
 @attrs.define(eq=False)
@@ -214,23 +229,7 @@ class Scheduler:
                 tries, refused, names = await self._look_again(pending, tries, refused, names)
             began = world.monotonic()
             try:
-                # The conductor waits until the host is on the disk, and with it this claim, before anything is done
-                # there; a claim that is lost with the power is made anew by the same operation.
-                async with self.store.write(flushed=False) as session:
-                    claimed, held = await claims.claim(session, self.state, pending, tries, counted)
-                    written: dict[int, object] = {}
-                    rows = [one.decision.row(written) for one in claimed]
-                    # Who has a claim was given room a second time: whoever was refused beside that is decided again.
-                    again = []
-                    if held and any(one.waiting in held for one in tries):
-                        again = [one for one, _ in refused if one not in held]
-                        refused = []
-                    rows += [decision.row() for one, decision in refused if one not in held]
-                    await decisions.add(session, rows)
-                    # Said before the commit: whoever looks meanwhile may find that a host went away.
-                    given = {one: self._selection_of(one) for one in claimed}
-                    if self.state.table.names is not names:
-                        raise _begun_anew()
+                done = await self._claim(pending, tries, refused, counted, names)
             except BaseException as error:
                 if self.state.table.names is names:
                     # Also when this task is cancelled: the table would count servers that nobody has claimed, for ever.
@@ -242,11 +241,50 @@ class Scheduler:
                     raise _begun_anew() from error
                 raise
             self.counts.claimed.note(world.monotonic() - began)
-            pending = [*await self._settle(tries, given, refused, held), *again]
-            self._written += len(rows)
+            pending = [*await self._settle(tries, done), *done.again]
+            self._written += done.written
             if self._written >= PRUNED_EVERY:
                 self._written = 0
                 await self._prune()
+
+    async def _claim(
+        self,
+        pending: Sequence[Waiting],
+        tries: Sequence[Try],
+        refused: Sequence[tuple[Waiting, Decision]],
+        counted: int,
+        names: Sequence[str],
+    ) -> _Claimed:
+        """Claim what was decided and write the records, in one transaction."""
+
+        async def write(*, unread: bool) -> _Claimed:
+            # The conductor waits until the host is on the disk, and with it this claim, before anything is done
+            # there; a claim that is lost with the power is made anew by the same operation.
+            async with self.store.write(flushed=False) as session:
+                claimed: Sequence[Try]
+                held: Mapping[Waiting, int] = {}
+                if unread:
+                    claimed = await claims.claim_unread(session, self.state, tries[0], counted)
+                else:
+                    claimed, held = await claims.claim(session, self.state, pending, tries, counted)
+                known: dict[int, object] = {}
+                rows = [one.decision.row(known) for one in claimed]
+                # Who has a claim was given room a second time: whoever was refused beside that is decided again.
+                anew = bool(held) and any(one.waiting in held for one in tries)
+                left = [(one, decision) for one, decision in refused if one not in held]
+                rows += [] if anew else [decision.row() for _, decision in left]
+                await decisions.add(session, rows)
+                # Said before the commit: whoever looks meanwhile may find that a host went away.
+                given = {one: self._selection_of(one) for one in claimed}
+                if self.state.table.names is not names:
+                    raise _begun_anew()
+            again = [one for one, _ in left] if anew else []
+            return _Claimed(given, held, [] if anew else left, again, len(rows))
+
+        if claims.may_be_unread(self.state, pending, tries):
+            with suppress(claims.OtherwiseThanPictured):
+                return await write(unread=True)
+        return await write(unread=False)
 
     async def _look_again(
         self,
@@ -284,18 +322,13 @@ class Scheduler:
                 hosts = {server: self.state.table.names[row] for server, row in rows.items() if row is not None}
                 one.ask = attrs.evolve(one.ask, server_hosts=hosts)
 
-    async def _settle(
-        self,
-        tries: Sequence[Try],
-        claimed: Mapping[Try, Selection],
-        refused: Sequence[tuple[Waiting, Decision]],
-        held: Mapping[Waiting, int],
-    ) -> list[Waiting]:
+    async def _settle(self, tries: Sequence[Try], done: _Claimed) -> list[Waiting]:
         """Answer what is settled; give back what must be decided again."""
-        lost = [one for one in tries if one not in claimed]
+        held = done.held
+        lost = [one for one in tries if one not in done.given]
         if lost:
             self.chooser.take_back(lost)
-        for one, selection in claimed.items():
+        for one, selection in done.given.items():
             self._answer(one.waiting, selection)
             self.counts.placed += 1
             one.decision.count_removed()
@@ -305,11 +338,10 @@ class Scheduler:
                 before = await claims.given(session, self.state, rows)
             for waiting, row in held.items():
                 self._answer(waiting, self._selection(waiting, row, "", (), before[waiting.ask.server_id]))
-        for waiting, decision in refused:
-            if waiting not in held:
-                self.counts.refused += 1
-                decision.count_removed()
-                self._answer(waiting, _refusal(decision))
+        for waiting, decision in done.refused:
+            self.counts.refused += 1
+            decision.count_removed()
+            self._answer(waiting, _refusal(decision))
         conflicts = [one for one in lost if one.waiting not in held and not one.waiting.over]
         if conflicts:
             await self._learn(conflicts)

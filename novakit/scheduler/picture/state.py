@@ -106,6 +106,10 @@ class CloudState:
             self._doubted.add(provider)
             self._numbers.pop(provider, None)  # nothing is kept of it before it was read
 
+    def number(self, row: int) -> int | None:
+        """Return the change number with which the table says what a host's own provider holds; None in doubt."""
+        return self._numbers.get(self.table.providers[row])
+
     def start_over(self) -> None:
         """Read everything at the next look."""
         self._stale = self._starts_over = True
