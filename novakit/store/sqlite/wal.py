@@ -22,7 +22,6 @@ import attrs
 import structlog
 
 from novakit import durable, errors
-from novakit.concurrency.gather import Gather
 
 log = structlog.get_logger(__name__)
 
@@ -41,21 +40,28 @@ class WriteAheadLog:
     fault: str = ""
     """Why nothing is promised any more: after a flush that failed, the kernel may forget what it could not write."""
     flushes: int = 0
-    _gather: Gather[None, None] = attrs.field(init=False)
+    is_flushing: bool = False
+    _waiting: list[asyncio.Future[None]] = attrs.field(factory=list)
+    """Who waits for the next flush; it is asked for with the first of them, or begins after the one under way."""
     _thread: ThreadPoolExecutor = attrs.field(init=False)
     _inode: int = 0
     _held: int | None = None
     """Descriptor of the database; never closed, since that would free the locks SQLite has on it in this process."""
 
     def __attrs_post_init__(self) -> None:
-        self._gather = Gather(self._flush, most=100_000)
         # A thread of its own: in the loop's pool a flush would wait behind images that are hashed.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="novakit-wal")
 
     async def flush(self) -> None:
         """Wait until all that was committed before this call is on the disk. Raises Unavailable when it is not."""
         self.require_sound()
-        await self._gather(None)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(done)
+        if len(self._waiting) == 1 and not self.is_flushing:
+            # Once round the loop, so that everybody who is about to commit waits for this one.
+            loop.call_soon(self._begin)
+        await done
         self.require_sound()
 
     def require_sound(self) -> None:
@@ -66,14 +72,39 @@ class WriteAheadLog:
                 " Repair the disk and restart novakit."
             )
 
-    async def _flush(self, waiting: Sequence[None]) -> Sequence[None]:
-        self.flushes += 1
+    def _begin(self) -> None:
+        waiting, self._waiting = self._waiting, []
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._sync)
+            self._thread.submit(self._flush, asyncio.get_running_loop(), waiting)
+        except RuntimeError as error:  # the log is closed
+            for done in waiting:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        self.is_flushing = True
+        self.flushes += 1
+
+    def _flush(self, loop: asyncio.AbstractEventLoop, waiting: Sequence[asyncio.Future[None]]) -> None:
+        """Do it, in the thread; whatever goes wrong, those who wait hear of it."""
+        fault = "unknown"
+        try:
+            self._sync()
+            fault = ""
         except OSError as error:
-            self.fault = error.strerror or str(error)
-            log.critical("the database cannot be flushed to its disk", file=str(self.database), why=self.fault)
-        return waiting
+            fault = error.strerror or str(error)
+        finally:
+            loop.call_soon_threadsafe(self._end, waiting, fault)
+
+    def _end(self, waiting: Sequence[asyncio.Future[None]], fault: str) -> None:
+        self.is_flushing = False
+        if fault:
+            self.fault = fault
+            log.critical("the database cannot be flushed to its disk", file=str(self.database), why=fault)
+        for done in waiting:
+            if not done.done():
+                done.set_result(None)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._begin)
 
     def _sync(self) -> None:
         # Opened each time: SQLite removes the log when its last connection closes, and makes another one.
