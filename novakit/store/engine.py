@@ -71,6 +71,8 @@ class Session:
     tally: StoreTally = attrs.field(factory=StoreTally)
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
     _following: list[Callable[[], Coroutine[object, object, None]]] = attrs.field(factory=list)
+    changed_rows: int = 0
+    """How many rows it has changed once it is at its end; 0 where the database is not SQLite."""
     _is_committed: bool = False
     _kept: HeldConnection | None = None
     """The connection, where it is SQLite's."""
@@ -107,11 +109,6 @@ class Session:
         key = (await self._through_sqlalchemy(statement, None)).inserted_primary_key
         assert key is not None
         return key[0]
-
-    @property
-    def changes(self) -> int:
-        """Return how many rows were ever changed through this connection; 0 where the database is not SQLite."""
-        return self._kept.real.total_changes if self._kept is not None else 0
 
     async def all(self, statement: Statement, values: Values | None = None) -> list[Row]:
         """Fetch every row as a mapping from column name to value; `values` are those of a statement built once."""
@@ -343,14 +340,10 @@ class Store:
         if self._log is not None:
             self._log.require_sound()
         session: Session | None = None
-        changed = False
         try:
             async with self._turn or nullcontext(), self._begun() as session:
                 self._tally.transactions += 1
-                before = session.changes
                 yield session
-                # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.
-                changed = session.changes != before
         except sa.exc.DBAPIError as error:
             if faults.is_full(error):
                 self._full_at = world.monotonic()
@@ -358,14 +351,16 @@ class Store:
         finally:
             # Committed is committed, also where whoever wrote was cancelled during the commit or since.
             if session is not None and session._is_committed:
-                telling = self._tell(session, changed=changed, flushed=flushed)
+                telling = self._tell(session, flushed=flushed)
                 if not session._following:
                     await telling
                 elif (cancellation := await uncut(begun(telling, name="store/after-commit"))) is not None:
                     raise cancellation
 
-    async def _tell(self, session: Session, *, changed: bool, flushed: bool) -> None:
+    async def _tell(self, session: Session, *, flushed: bool) -> None:
         """Do what is to be done after a commit, once that is on the disk."""
+        # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.
+        changed = session.changed_rows > 0
         try:
             self._commits += changed
             if changed and flushed:
@@ -403,8 +398,11 @@ class Store:
             return
         async with self._sqlite.writers.connect() as kept:
             session = self._on(kept)
+            before = kept.real.total_changes
             yield session
-            session.committed(await kept.commit())
+            session.changed_rows = kept.real.total_changes - before
+            flushing = self._log is not None and self._log.is_flushing
+            session.committed(await kept.commit(session.changed_rows, is_flushing=flushing))
 
     async def retrying(
         self,

@@ -94,13 +94,14 @@ class HeldConnection:
         except sqlite3.Error as error:
             raise _as_sqlalchemys(error, text) from error
 
-    async def commit(self) -> asyncio.CancelledError | None:
-        """End the transaction, if there is one. Raises sqlalchemy's DBAPIError.
+    async def commit(self, rows: int, *, is_flushing: bool) -> asyncio.CancelledError | None:
+        """End the transaction, if there is one; the rest is as in `SqliteConnection.commit_all`.
 
         Returns the cancellation that came meanwhile: its thread commits, whoever waits for that.
+        Raises sqlalchemy's DBAPIError.
         """
         try:
-            committing = self.inner.commit_all()
+            committing = self.inner.commit_all(rows, is_flushing=is_flushing)
             return None if committing is None else await uncut(committing)
         except sqlite3.Error as error:
             raise _as_sqlalchemys(error, "COMMIT") from error

@@ -3,8 +3,8 @@
 The idea: most statements take some 20 microseconds, and a trip to another thread and back costs ten times as much, for
 the two must hand the interpreter's lock to each other. SQLAlchemy's own adapter makes four trips for each statement.
 The invariant: the loop never waits for another process or for the disk to be flushed. So `BEGIN IMMEDIATE` asks once,
-and where somebody else is writing it waits in the thread; commits, and writes of many rows, are made there always; and
-so is for a while each statement that took longer than `SLOW`.
+and where somebody else is writing it waits in the thread; writes of many rows are made there always, commits where they
+may wait (`commits`), and for a while each statement that took longer than `SLOW`.
 The cost: a statement about which that is not known yet may hold the loop up once; the clock that finds it out takes
 0.1 microseconds of each.
 """
@@ -26,6 +26,8 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     SQLiteDialect_aiosqlite,
 )
 from sqlalchemy.util.concurrency import await_
+
+from novakit.store.sqlite.commits import Commits
 
 DRIVER = "sqlite+onetrip"
 T = TypeVar("T")
@@ -156,7 +158,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
 
 
 class SqliteConnection(AsyncAdapt_aiosqlite_connection):
-    __slots__ = ("first", "is_closing", "reads")
+    __slots__ = ("commits", "first", "is_closing", "reads")
 
     _cursor_cls = _Cursor
 
@@ -164,6 +166,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         super().__init__(dbapi, connection)
         self.first: str | None = None
         self.reads = self.is_closing = False
+        self.commits = Commits()
 
     def begin_with(self, statement: str, *, reads: bool) -> None:
         """Begin every transaction with `statement`, sent along with its first one; `reads` says that it only reads."""
@@ -251,14 +254,20 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         found: Found = await self._connection._execute(lambda: _run(real, text, values, several))
         return found
 
-    def commit_all(self) -> asyncio.Future[None] | None:
-        """Have the thread end the transaction, if there is one; the future raises what SQLite raises."""
+    def commit_all(self, rows: int, *, is_flushing: bool) -> asyncio.Future[None] | None:
+        """End the transaction, if there is one, that changed so many rows; `is_flushing` says that the log is flushed.
+
+        Where it may wait the thread does it. Raises what SQLite raises, and so does the future.
+        """
         real = self.real
         if not real.in_transaction:
             return None
+        if self.commits.may_be_here(real, rows, is_flushing=is_flushing):
+            self.commits.here(real)
+            return None
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Not aiosqlite's own `commit`, whose future is cancelled with its caller: nobody would hear how it ended.
-        self._connection._tx.put_nowait((done, real.commit))
+        self._connection._tx.put_nowait((done, self.commits.aside(real)))
         return done
 
     async def end(self) -> None:
@@ -268,6 +277,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
     async def roll_back_all(self) -> None:
         """Take back what is not committed, once nothing runs in the thread any more. Raises what SQLite raises."""
+        self.commits.doubt()
         await self._connection.rollback()
 
     def rollback(self) -> None:
@@ -320,6 +330,7 @@ async def vacuum_some(connection: SqliteConnection) -> bool:
 async def _with_real(connection: SqliteConnection, work: Callable[[sqlite3.Connection], T]) -> T:
     """Do something with SQLite's own connection, in its thread and outside of a transaction."""
     aside = connection._connection
+    connection.commits.doubt()
     done: T = await aside._execute(lambda: _patiently(aside._conn, work))
     return done
 
