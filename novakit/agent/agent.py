@@ -52,6 +52,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+_OFF = (Power.SHUTDOWN, Power.CRASHED)
 REFUSED_EVERY = 10.0
 """Seconds between reports to a control plane of another deployment: it may be the right one the next time."""
 
@@ -208,7 +209,8 @@ class Agent(HostCalls):
         while True:
             try:
                 async for event in self.driver.events():
-                    if not self.membership.refusal:
+                    # Of others nothing is made: what was asked for is answered, and the next report tells of the rest.
+                    if event.power in _OFF and not self.membership.refusal:
                         await self.conductor.guest_event(event)
             except BusError as error:
                 log.info("guest event not delivered; the next report repairs it", host=self.host, why=str(error))
@@ -279,8 +281,8 @@ class Agent(HostCalls):
             if plan.image and self.spec.wants_images:
                 log.info("a guest waits for its image", image=plan.image.id, **about)
                 image = await stack.enter_async_context(self.images.held(plan.image, self._with_proof))
+                log.info("building a guest", image_seconds=round(world.monotonic() - started, 3), **about)
             fetched = world.monotonic()
-            log.info("building a guest", image_seconds=round(fetched - started, 3), **about)
             made = await self._create_guest(plan, nics, image)
         log.info("built a guest", power=made.power.value, seconds=round(world.monotonic() - fetched, 3), **about)
         return made

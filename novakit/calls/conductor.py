@@ -195,7 +195,7 @@ class ConductorCalls(Contract):
     @call(within=30.0, repeat_by=settles("event"), by=AGENT)
     @abstractmethod
     async def guest_event(self, event: GuestEvent) -> None:
-        """Take a change of a guest's power state that nobody asked for."""
+        """Take from a host that a guest is off; hosts of older versions tell of other power states, too."""
 
     @call(within=20.0, repeat_by=READS, by=AGENT)
     @abstractmethod
