@@ -3,7 +3,7 @@
 import functools
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -99,7 +99,7 @@ class PortChecks:
         before, self._looked = self._looked, {}
         groups = untrusted(topology)
         trusting: dict[int, str] = {}
-        taken: dict[tuple[str, str], str] = {}
+        sound: list[_Looked] = []
         for port in topology.ports:
             network, rules = networks.get(port.network_id), port.rules
             if network is None or port.network_id in faults:
@@ -113,9 +113,12 @@ class PortChecks:
                 if looked is None or looked.port is not port or looked.subnets is not network.subnets:
                     looked = _look_at(port, network, looked)
                 self._looked[port.id] = looked
-                why = looked.why or _twin(looked, taken)
+                why = looked.why
+                if not why:
+                    sound.append(looked)
             if why:
                 faults[port.id] = why
+        faults |= _twins(sound)
 
 
 def untrusted(topology: Topology) -> dict[str, str]:
@@ -186,12 +189,19 @@ def _look_at(port: Port, network: Network, before: _Looked | None) -> _Looked:
     return _Looked(port, network.subnets, next(_of_port(port, network), ""), _keys(port))
 
 
-def _twin(looked: _Looked, taken: dict[tuple[str, str], str]) -> str:
-    """Say who has what the port needs, and take the rest for it."""
-    for key in looked.keys:
-        if (owner := taken.setdefault(key, looked.port.id)) != looked.port.id:
-            return f"{key[1]} is already used by port {owner} of the same network"
-    return ""
+def _twins(ports: Sequence[_Looked]) -> dict[str, str]:
+    """Say of ports who else has what they need; the first one has it."""
+    every = [key for looked in ports for key in looked.keys]
+    if len(every) == len({*every}):
+        return {}
+    faults: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
+    for looked in ports:
+        for key in looked.keys:
+            if (owner := taken.setdefault(key, looked.port.id)) != looked.port.id:
+                faults[looked.port.id] = f"{key[1]} is already used by port {owner} of the same network"
+                break
+    return faults
 
 
 def _of_router(router: Router, networks: Mapping[str, Network], faults: Mapping[str, str]) -> Iterator[str]:
