@@ -47,12 +47,20 @@ def _writer(kind: _Kind) -> _Turn:
     if issubclass(kind, bytes):
         return lambda value: value.decode("latin-1")
     if issubclass(kind, Mapping):
-        return lambda value: {key: to_plain(each) for key, each in value.items()}
+        return lambda value: {key: to_plain(each) for key, each in value.items()} if value else {}
     if issubclass(kind, tuple | list):
-        return lambda value: [each if type(each) in _ATOMS else to_plain(each) for each in value]
+        return _plain_list
     if issubclass(kind, set | frozenset):
         return lambda value: sorted(to_plain(each) for each in value)
     return lambda value: value
+
+
+def _plain_list(values: Iterable[object]) -> list[object]:
+    plain = []
+    for each in values:
+        kind: _Kind = type(each)
+        plain.append(each if kind in _ATOMS else _writer(kind)(each))
+    return plain
 
 
 def _record_writer(names: tuple[str, ...]) -> _Turn:

@@ -280,8 +280,12 @@ class _Shared:
 
     def port(self, port: Port) -> dict[str, object]:
         """Write a port with the place of its rules."""
-        plain = {name: to_plain(value) for name, value in zip(_PORT_BUT_RULES, _BUT_RULES(port), strict=True)}
-        return plain | {"rules": self.place(port.rules)}
+        plain = {
+            name: value if isinstance(value, str | bool) else to_plain(value)
+            for name, value in zip(_PORT_BUT_RULES, _BUT_RULES(port), strict=True)
+        }
+        plain["rules"] = self.place(port.rules)
+        return plain
 
 
 _SharedRules = tuple[tuple[Rule, ...], ...]
