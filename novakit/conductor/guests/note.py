@@ -177,7 +177,7 @@ class Notary:
         return hmac.compare_digest(self._seal(f"{host}\0*", kept.text), kept.seal)
 
     def _seal(self, host: str, text: str) -> str:
-        return hmac.new(self.deployment.secret, f"{host}\0{text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self.deployment.secret, f"{host}\0{text}".encode(), "sha256").hex()
 
 
 def read(kept: GuestNote) -> Note:

@@ -72,7 +72,7 @@ class _Guest:
     @classmethod
     def of(cls, line: GuestPort) -> "_Guest":
         """Read a line."""
-        columns = {name: _noted_value(value) for name, value in zip(NOTED, line.columns, strict=True)}
+        columns = _noted_values(NOTED, line.columns)
         id, groups = columns["id"], sorted(group for (group,) in _read(line.groups))
         part = NotedNetworks(
             ports=(columns,),
@@ -286,12 +286,12 @@ class _Ground:
 
 
 def _noted(row: StoredRow) -> NotedRow:
+    names = [field.name for field in attrs.fields(type(row)) if field.name not in PASSING]
+    return _noted_values(names, [getattr(row, name) for name in names])
+
+
+def _noted_values(names: Sequence[str], values: Sequence[object]) -> NotedRow:
     return {
-        field.name: _noted_value(getattr(row, field.name))
-        for field in attrs.fields(type(row))
-        if field.name not in PASSING
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in zip(names, values, strict=True)
     }
-
-
-def _noted_value(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
