@@ -126,7 +126,9 @@ class Wires:
         self._is_urgent.clear()
         try:
             # To its end: what is written last must not be overtaken by what was cancelled before.
-            await to_its_end(durable.write, self.path, orjson.dumps(topologies.write(self._last)))
+            written = orjson.dumps(topologies.write(self._last))
+            # It comes a moment late in any case.
+            await to_its_end(durable.write, self.path, written, lasting=False)
         except OSError as error:
             log.warning(
                 "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)

@@ -31,6 +31,9 @@ def test_a_file_is_flushed_before_it_gets_its_name_and_its_directory_after(tmp_p
     durable.write(tmp_path / "a", b"new")
     assert calls == ["sync file", "rename", "sync directory"] * 2
     calls.clear()
+    durable.write(tmp_path / "a", b"new", lasting=False)
+    assert calls == ["sync file", "rename"]
+    calls.clear()
     assert durable.make(tmp_path / "b", b"first") and not durable.make(tmp_path / "b", b"second")
     assert calls == ["sync file", "link", "sync directory"] * 2
     calls.clear()
