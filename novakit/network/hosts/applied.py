@@ -6,10 +6,10 @@ from typing import Protocol
 from novakit.store.engine import Session
 from novakit.store.network import hosts, rows
 from novakit.store.network.floating_ips import StoredFloatingIp
-from novakit.store.network.ports import StoredPort, wired
+from novakit.store.network.ports import StoredPort
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.rows import StoredResource
-from novakit.store.network.surroundings import unsettled
+from novakit.store.network.topologies.applied import unsettled, wired
 from novakit_hookspecs.networks import Applied
 
 Changes = list[dict[str, str | None]]

@@ -16,7 +16,8 @@ import attrs
 
 from novakit import world
 from novakit.network.allocation.addresses import ip_of
-from novakit.store.network.ports import AddressOnNetwork, GuestPortLine
+from novakit.store.network.topologies.around import AddressOnNetwork
+from novakit.store.network.topologies.guests import GuestPortLine
 from novakit_hookspecs.networks import Lease, Network, Port, Rule, Topology
 
 MOST = 50_000

@@ -33,19 +33,16 @@ from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import (
-    AddressOnNetwork,
-    GuestPortLine,
     StoredAddress,
     StoredPort,
     addresses_of,
-    addresses_on,
-    group_members,
-    guests_of,
     subnets_needing_dhcp,
 )
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.subnets import StoredSubnet, with_subnets
+from novakit.store.network.topologies.around import AddressOnNetwork, addresses_on, group_members
+from novakit.store.network.topologies.guests import GuestPortLine, guests_of
 from novakit_hookspecs.networks import (
     Address,
     AddressGroup,

@@ -1,7 +1,7 @@
 """Ports, their addresses and their security groups."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import attrs
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from novakit.store.network.networks import networks
 from novakit.store.network.rows import Condition, StoredResource, StoredRow, owned_by, records, standard_columns
 from novakit.store.network.security_groups import security_groups
 from novakit.store.network.subnets import StoredSubnet, subnets
-from novakit.store.schema import JsonRows, metadata, shared, uuid_column
+from novakit.store.schema import JsonRows, metadata, uuid_column
 
 ports = sa.Table(
     "ports",
@@ -146,34 +146,6 @@ async def addresses_of(session: Session, port_ids: Collection[str]) -> list[Stor
     return await records(session, StoredAddress, statement)
 
 
-class AddressOnNetwork(NamedTuple):
-    """An address in use on a network, with what its port is called."""
-
-    port_id: str
-    network_id: str
-    mac: str
-    hostname: str
-    subnet_id: str
-    number: int
-
-
-_ADDRESSES_ON = (
-    sa.select(
-        *(ports.c[name] for name in ("id", "network_id", "mac", "hostname")),
-        addresses.c.subnet_id,
-        addresses.c.number,
-    )
-    .join(addresses, addresses.c.port_id == ports.c.id)
-    .where(ports.c.network_id.in_(sa.bindparam("networks", expanding=True)))
-    .order_by(ports.c.network_id, addresses.c.number)
-)
-
-
-async def addresses_on(session: Session, network_ids: Collection[str]) -> list[AddressOnNetwork]:
-    """Fetch every address of networks with the MAC and the name of its port."""
-    return [*map(AddressOnNetwork._make, await session.rows(_ADDRESSES_ON, {"networks": list(network_ids)}))]
-
-
 async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInGroup]:
     """Fetch the pairs of port and security group."""
     if not port_ids:
@@ -182,119 +154,6 @@ async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInG
         return await records(session, PortInGroup, _GROUPS_OF_FEW_PORTS, {"ports": list(port_ids)})
     statement = _GROUPS_OF_PORTS.where(session.among(port_groups.c.port_id, port_ids))
     return await records(session, PortInGroup, statement)
-
-
-class GuestPortLine(NamedTuple):
-    """What a host must know of a guest's port: a line for each of its addresses in each of its security groups."""
-
-    id: str
-    network_id: str
-    server_id: str
-    mac: str
-    allowed_pairs: Sequence[tuple[str, str]]
-    port_security: bool
-    admin_state_up: bool
-    subnet_id: str | None
-    number: int | None
-    group_id: str | None
-
-
-_GUESTS = (
-    sa.select(
-        network_hosts.c.host,
-        network_hosts.c.wanted,
-        sa.case((network_hosts.c.shape_of == network_hosts.c.wanted, network_hosts.c.shape), else_=""),
-        network_hosts.c.gateway,
-        *(ports.c[name] for name in ("id", "network_id", "server_id", "mac")),
-        shared(ports.c.allowed_pairs),
-        ports.c.port_security,
-        ports.c.admin_state_up,
-        addresses.c.subnet_id,
-        addresses.c.number,
-        port_groups.c.group_id,
-    )
-    .select_from(network_hosts)
-    .outerjoin(
-        ports,
-        (ports.c.host == network_hosts.c.host)
-        & ports.c.server_id.is_not(None)
-        & sa.or_(
-            network_hosts.c.shape_of != network_hosts.c.wanted,
-            (network_hosts.c.host + ":" + network_hosts.c.shape).not_in(sa.bindparam("shapes", expanding=True)),
-        ),
-    )
-    .outerjoin(addresses, addresses.c.port_id == ports.c.id)
-    .outerjoin(port_groups, port_groups.c.port_id == ports.c.id)
-    .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
-    .order_by(ports.c.created_at, ports.c.id, addresses.c.number, port_groups.c.group_id)
-)
-
-
-async def guests_of(
-    session: Session, hosts: Collection[str], shapes: Mapping[str, str]
-) -> list[tuple[str, int, str, int | None, GuestPortLine | None]]:
-    """Fetch hosts, their wanted revisions and shapes, and whether they are the gateway, with their servers' ports.
-
-    The oldest port comes first. A host without a port stands there once, without one, and so does one that has the
-    shape that `shapes` says of it; one that is not known does not. A shape that says nothing is empty.
-    """
-    # One statement: the pairs of address and group are one for almost every port.
-    values = {"hosts": list(hosts), "shapes": [f"{host}:{shape}" for host, shape in shapes.items()] or [""]}
-    found = await session.rows(_GUESTS, values) if hosts else ()
-    return [(*row[:4], None if row[4] is None else GuestPortLine._make(row[4:])) for row in found]
-
-
-_IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, "ACTIVE"), else_="DOWN"))
-
-
-def _wired(of_host: sa.ColumnElement[bool]) -> sa.Select[*tuple[object, ...]]:
-    names = ("id", "network_id", "admin_state_up", "status", "fault")
-    return (
-        sa.select(network_hosts.c.host, network_hosts.c.gateway, *(ports.c[name] for name in names))
-        .outerjoin(ports, of_host)
-        .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
-    )
-
-
-_OF_HOST = ports.c.host == network_hosts.c.host
-_WIRED, _UNSETTLED = _wired(_OF_HOST), _wired(_OF_HOST & ~_IS_SETTLED)
-
-
-@attrs.frozen
-class WiredPort:
-    """What a host made of one port on it."""
-
-    id: str
-    network_id: str
-    admin_state_up: bool
-    status: str
-    fault: str | None
-
-
-async def wired(
-    session: Session, hosts: Collection[str], *, settled: bool
-) -> list[tuple[str, int | None, WiredPort | None]]:
-    """Fetch what hosts made of the ports on them; without `settled`, of those that have a fault or another status yet.
-
-    Beside each port stand its host and whether that is the gateway; a host that has none stands there without a port.
-    """
-    rows = await session.rows(_WIRED if settled else _UNSETTLED, {"hosts": list(hosts)})
-    return [(row[0], row[1], None if row[2] is None else WiredPort(*row[2:])) for row in rows]
-
-
-_GROUP_MEMBERS = (
-    # Not shared: of a large group each list is read once, and has another member the next time.
-    sa.select(port_groups.c.group_id, sa.type_coerce(JsonRows(addresses.c.number), sa.JSON()))
-    .join(addresses, addresses.c.port_id == port_groups.c.port_id)
-    .where(port_groups.c.group_id.in_(sa.bindparam("groups", expanding=True)))
-    .group_by(port_groups.c.group_id)
-)
-
-
-async def group_members(session: Session, group_ids: Collection[str]) -> dict[str, Sequence[int]]:
-    """Fetch, by security group, the addresses of every port in it, each once, the lowest first."""
-    found = await session.rows(_GROUP_MEMBERS, {"groups": list(group_ids)})
-    return {group_id: sorted({number for (number,) in numbers}) for group_id, numbers in found}
 
 
 AddressOfServer = tuple[str, str, str, str, int | None, str | None, Sequence[tuple[str, str]] | None]

@@ -1,10 +1,10 @@
-"""What stands around guests: whether anything of it changed, which hosts note, and what of it is not as it should be.
+"""What stands around guests: whether anything of it changed, and what of it hosts note.
 
 That are networks, subnets, routers, floating IPs, security groups with their rules, and ports that no server has: few
 rows, which change seldom, while the ports of servers come and go all the time.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import attrs
@@ -115,30 +115,3 @@ async def guest_ports(session: Session, hosts: Collection[str]) -> list[GuestPor
     """Fetch the ports of the servers on hosts as they are noted, the oldest first; one statement."""
     found = await session.rows(_GUEST_PORTS, {"hosts": list(hosts)})
     return [GuestPort._make((*row[:5], tuple(row[5:]))) for row in found]
-
-
-def _unsettled(
-    table: sa.Table, well: sa.ColumnElement[str], *conditions: sa.ColumnElement[bool]
-) -> sa.Select[tuple[str, str, str]]:
-    name = sa.literal_column(f"'{table.name}'", sa.String)
-    differs = (table.c.status != well) | table.c.fault.is_not(None)
-    return sa.select(name.label("kind"), table.c.id.label("id"), well.label("well")).where(differs, *conditions)
-
-
-_ACTIVE, _DOWN = sa.literal_column("'ACTIVE'", sa.String), sa.literal_column("'DOWN'", sa.String)
-_OWNED = ports.c.device_owner.in_(sa.bindparam("owners", expanding=True))
-UNSETTLED = sa.union_all(
-    # No server has one of them: said so that they are found by that, and not among all ports.
-    _unsettled(ports, _ACTIVE, _OWNED, ports.c.server_id.is_(None)),
-    _unsettled(routers, _ACTIVE),
-    _unsettled(floating_ips, sa.case((floating_ips.c.port_id.is_not(None), _ACTIVE), else_=_DOWN)),
-)
-
-
-async def unsettled(session: Session, owners: Collection[str]) -> Sequence[tuple[str, str, str]]:
-    """Fetch what has a fault or another status than it has where all is well; one statement, and mostly no rows.
-
-    It is asked of routers, floating IPs, and ports that no server has but one of `owners`. Returns table, id and the
-    status of one that is well.
-    """
-    return await session.rows(UNSETTLED, {"owners": list(owners)})

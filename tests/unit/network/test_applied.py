@@ -2,7 +2,12 @@
 
 from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from novakit.network.hosts.applied import SERVICE_PORTS
 from novakit.network.ports import PortChange
+from novakit.store.network.topologies.applied import UNSETTLED
 from novakit_hookspecs.networks import Applied, Vif
 from tests.unit.network.scenes import bound
 
@@ -43,3 +48,11 @@ async def test_a_host_without_ports_has_its_revision_recorded_and_an_unknown_one
     await bench.networks.record_applied("unknown", Applied(revision=7))
     await bench.networks.record_applied("a", Applied(revision=seen.revision))
     assert await bench.networks.hosts_behind() == []
+
+
+async def test_what_is_not_well_around_guests_is_found_without_a_look_at_all_their_ports(bench: Any) -> None:
+    asked = UNSETTLED.params(owners=SERVICE_PORTS)
+    text = asked.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    async with bench.networks.store.read() as session:
+        plan = [row[3] for row in await session.rows(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
+    assert any("ports USING INDEX" in line for line in plan) and not any("SCAN ports" in line for line in plan), plan

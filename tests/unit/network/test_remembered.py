@@ -1,7 +1,7 @@
 """What hosts were told last."""
 
 from novakit.network.hosts.remembered import Told, alone
-from novakit.store.network.ports import AddressOnNetwork
+from novakit.store.network.topologies.around import AddressOnNetwork
 from novakit_hookspecs.networks import Lease
 
 

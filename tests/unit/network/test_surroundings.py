@@ -2,10 +2,6 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-
-from novakit.network.hosts.applied import SERVICE_PORTS
 from novakit.network.routers import NewRouter, RouterChange, WantedInterface
 from novakit.network.security_group_rules import NewRule
 from novakit.network.subnets import NewSubnet
@@ -57,11 +53,3 @@ async def test_whatever_is_made_changed_or_deleted_around_guests_is_told(bench: 
     rule = NewRule(security_group_id=group.group.id, direction="ingress", protocol="tcp")
     await networks.security_group_rules.create(bench.member, [rule])
     await differs("a group has one more rule")
-
-
-async def test_what_is_not_well_around_guests_is_found_without_a_look_at_all_their_ports(bench: Any) -> None:
-    asked = surroundings.UNSETTLED.params(owners=SERVICE_PORTS)
-    text = asked.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
-    async with bench.networks.store.read() as session:
-        plan = [row[3] for row in await session.rows(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
-    assert any("ports USING INDEX" in line for line in plan) and not any("SCAN ports" in line for line in plan), plan

@@ -1,0 +1,1 @@
+"""What hosts are told of the network, and what became of it."""
