@@ -7,8 +7,8 @@ the ports, and of a host of which nothing else has changed nothing else is read.
 Invariant: a topology has all that was committed when its revision was read, before all else of it. On SQLite it is of
 that moment; on PostgreSQL, where each statement sees what is committed by then, some of it may be newer, and is read
 again with the next revision, under another shape.
-Cost: some ten statements however many hosts are asked for, and two where only members came or went; ports in the same
-groups share one tuple of rules, and hosts one of a group's members.
+Cost: two statements however many hosts are asked for, one for their ports and one for what stands around those, or the
+members alone; ports in the same groups share one tuple of rules, and hosts one of a group's members.
 """
 
 import ipaddress
@@ -29,19 +29,20 @@ from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import protocol_number
 from novakit.network.servers.nics import subnet_of
 from novakit.store.engine import Session
-from novakit.store.network import rows
-from novakit.store.network.floating_ips import StoredFloatingIp
-from novakit.store.network.networks import StoredNetwork
-from novakit.store.network.ports import (
-    StoredAddress,
-    StoredPort,
-    addresses_of,
-    subnets_needing_dhcp,
+from novakit.store.network.ports import StoredAddress
+from novakit.store.network.topologies.around import (
+    AddressOnNetwork,
+    Around,
+    LegLine,
+    Members,
+    NetworkLine,
+    RouterLine,
+    RuleLine,
+    ServedByGateway,
+    SubnetLine,
+    around,
+    group_members,
 )
-from novakit.store.network.routers import StoredRouter
-from novakit.store.network.security_group_rules import StoredRule
-from novakit.store.network.subnets import StoredSubnet, with_subnets
-from novakit.store.network.topologies.around import AddressOnNetwork, addresses_on, group_members
 from novakit.store.network.topologies.guests import GuestPortLine, guests_of
 from novakit_hookspecs.networks import (
     Address,
@@ -61,6 +62,7 @@ from novakit_hookspecs.networks import (
 
 _T = TypeVar("_T")
 _Leases = dict[AddressOnNetwork, Lease]
+NOTHING_AROUND = Around(networks=(), subnets=(), rules=(), members={}, served=ServedByGateway())
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -68,10 +70,10 @@ HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 class _Segments:
     """What of the networks some hosts must know."""
 
-    networks: dict[str, StoredNetwork] = attrs.field(factory=dict)
+    networks: dict[str, NetworkLine] = attrs.field(factory=dict)
     subnets: dict[str, tuple[Subnet, ...]] = attrs.field(factory=dict)
     """By network, in the contract's terms."""
-    by_id: dict[str, StoredSubnet] = attrs.field(factory=dict)
+    by_id: dict[str, SubnetLine] = attrs.field(factory=dict)
     """Subnets by id."""
     leases: dict[str, list[Lease]] = attrs.field(factory=lambda: defaultdict(list))
     dhcp: dict[str, DhcpPort] = attrs.field(factory=dict)
@@ -117,16 +119,20 @@ async def build(session: Session, hosts: Collection[str], told: BoundedMemory[To
     found = await _hosts(session, hosts, told)
     now = {host: one.before for host, one in found.items() if one.stays}
     anew = {host: one for host, one in found.items() if not one.stays}
+    named = {group.id for each in now.values() for group in each.topology.groups}
     lacking = False
     if anew:
-        made, lacking = await _made_anew(session, anew)
+        read = await _read_around(session, anew, named)
+        members = read.members
+        made, lacking = _made_anew(anew, read)
         now |= made
-    named = {group.id for each in now.values() for group in each.topology.groups}
-    groups = await _groups_named(session, named)
+    else:
+        members = await group_members(session, named) if named else {}
+    groups = _groups_named(now.values(), members)
     for host, one in now.items():
         before = {group.id: group for group in found[host].before.topology.groups}
-        members = tuple([_same(before.get(group.id), groups[group.id]) for group in one.topology.groups])
-        topology = attrs.evolve(one.topology, revision=found[host].revision, groups=members)
+        same = tuple([_same(before.get(group.id), groups[group.id]) for group in one.topology.groups])
+        topology = attrs.evolve(one.topology, revision=found[host].revision, groups=same)
         now[host] = attrs.evolve(one, topology=topology)
         told.put(host, now[host], one.size)
     return Built(topologies={host: one.topology for host, one in now.items()}, lacking=lacking)
@@ -151,27 +157,34 @@ async def _hosts(session: Session, hosts: Collection[str], told: BoundedMemory[T
     return found
 
 
-async def _made_anew(session: Session, hosts: Mapping[str, _HostReading]) -> tuple[dict[str, Told], bool]:
+async def _read_around(session: Session, hosts: Mapping[str, _HostReading], named: Collection[str]) -> Around:
+    """Read what stands around the guests of hosts, and the members of the groups `named` with those of theirs."""
+    lines = [lines for one in hosts.values() for lines in one.guests.values()]
+    networks = {own[0].network_id for own in lines}
+    groups = {group for own in lines for group in _groups(own)}
+    serving = any(one.is_gateway for one in hosts.values())
+    if not (networks or named or serving):
+        return NOTHING_AROUND
+    legs = (INTERFACE, GATEWAY) if serving else None
+    return await around(session, networks=networks, groups=groups, named=named, legs=legs)
+
+
+def _made_anew(hosts: Mapping[str, _HostReading], read: Around) -> tuple[dict[str, Told], bool]:
     """Make all that hosts are told but the members of groups. Returns it, and whether something has to be made first.
 
     Of what was told before only records are taken that are as they would be made now.
     """
     gateway = next((host for host, one in hosts.items() if one.is_gateway), None)
-    legs: list[StoredPort] = []  # which no server has: by that they are found without a look at all guests' ports
-    needing: Sequence[StoredSubnet] = ()
-    if gateway:
-        legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY], server_id=None)
-        needing = await subnets_needing_dhcp(session)
-    served = {subnet.network_id for subnet in needing}
+    served = {network_id for _, network_id in read.served.needing}
     mine = {host: {lines[0].network_id for lines in one.guests.values()} for host, one in hosts.items()}
     if gateway:
-        mine[gateway] |= {leg.network_id for leg in legs} | served
+        mine[gateway] |= {leg.network_id for leg in read.served.legs} | served
     leases: tuple[_Leases, _Leases] = (hosts[gateway].before.leases if gateway else {}, {})
-    segments = await _segments(session, set().union(*mine.values()), legs, served, leases)
-    rules_of = await _rules_of(session, [one.guests for one in hosts.values()])
-    routed = await _routers(session, legs, segments) if gateway else ()
+    segments = _segments(read, served, leases)
+    rules_of = _rules_of([one.guests for one in hosts.values()], read.rules)
+    routed = _routers(read.served, segments)
     networks = {key: _network(network, segments, served=False) for key, network in segments.networks.items()}
-    lacking = any(_lacks(subnet, segments.dhcp.get(subnet.network_id)) for subnet in needing)
+    lacking = any(_lacks(subnet, segments.dhcp.get(network)) for subnet, network in read.served.needing)
     made = {}
     for host, one in hosts.items():
         # What is made first changes what the host is told without anybody's saying so.
@@ -189,9 +202,9 @@ async def _made_anew(session: Session, hosts: Mapping[str, _HostReading]) -> tup
     return made, lacking
 
 
-def _lacks(subnet: StoredSubnet, dhcp: DhcpPort | None) -> bool:
+def _lacks(subnet_id: str, dhcp: DhcpPort | None) -> bool:
     """Return whether the DHCP service of a network has no address on a subnet yet."""
-    return dhcp is None or subnet.id not in {address.subnet_id for address in dhcp.addresses}
+    return dhcp is None or subnet_id not in {address.subnet_id for address in dhcp.addresses}
 
 
 def _topology(now: Told, routers: tuple[Router, ...]) -> Topology:
@@ -206,8 +219,8 @@ def _topology(now: Told, routers: tuple[Router, ...]) -> Topology:
     )
 
 
-async def _groups_named(session: Session, ids: Collection[str]) -> dict[str, AddressGroup]:
-    members = await group_members(session, ids) if ids else {}
+def _groups_named(told: Iterable[Told], members: Members) -> dict[str, AddressGroup]:
+    ids = {group.id for each in told for group in each.topology.groups}
     return {id: AddressGroup(id=id, members=tuple(map(alone, members.get(id, ())))) for id in ids}
 
 
@@ -223,33 +236,29 @@ def _same(before: _T | None, now: _T) -> _T:
     return before if before is not None and before == now else now
 
 
-async def _segments(
-    session: Session,
-    wanted: Collection[str],
-    legs: Sequence[StoredPort],
-    served: Collection[str],
-    leases: tuple[_Leases, _Leases],
-) -> _Segments:
+def _segments(read: Around, served: Collection[str], leases: tuple[_Leases, _Leases]) -> _Segments:
     found = _Segments()
-    if not wanted:
-        return found
-    for network, subnets in await with_subnets(session, wanted):
-        found.networks[network.id] = network
-        found.subnets[network.id] = tuple(subnet_of(subnet) for subnet in subnets)
-        found.by_id.update((subnet.id, subnet) for subnet in subnets)
+    found.networks = {network.id: network for network in read.networks}
+    found.by_id = {subnet.id: subnet for subnet in read.subnets}
+    cut: dict[str, list[Subnet]] = defaultdict(list)
+    for subnet in read.subnets:
+        cut[subnet.network_id].append(subnet_of(subnet))
+    found.subnets = {key: tuple(subnets) for key, subnets in cut.items()}
     if served:
-        await _serve(session, found, served, *leases)
-    for row in await addresses_of(session, [leg.id for leg in legs]):
+        _serve(found, read.served.addresses, served, *leases)
+    for row in read.served.leg_addresses:
         found.numbers[row.port_id].append(row)
     return found
 
 
-async def _serve(session: Session, found: _Segments, served: Collection[str], before: _Leases, now: _Leases) -> None:
+def _serve(
+    found: _Segments, in_use: Iterable[AddressOnNetwork], served: Collection[str], before: _Leases, now: _Leases
+) -> None:
     """Add what DHCP on some networks must know; leases that were there `before` are there `now`, too."""
     dhcp_ports = {dhcp_port_id(network_id): network_id for network_id in served}
     on_dhcp: dict[str, list[AddressOnNetwork]] = defaultdict(list)
     told = {key for key, subnet in found.by_id.items() if subnet.dhcp}
-    for line in await addresses_on(session, served):
+    for line in in_use:
         lease = before.get(line)
         if lease is None and line.port_id in dhcp_ports:
             on_dhcp[line.port_id].append(line)
@@ -277,7 +286,7 @@ def _addresses(found: Iterable[tuple[str | None, int | None]]) -> tuple[Address,
     )
 
 
-def _network(network: StoredNetwork, segments: _Segments, *, served: bool) -> Network:
+def _network(network: NetworkLine, segments: _Segments, *, served: bool) -> Network:
     key = network.id
     dhcp = segments.dhcp.get(key) if served else None
     return Network(
@@ -332,27 +341,22 @@ def _groups(lines: Sequence[GuestPortLine]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.group_id for line in lines if line.group_id))
 
 
-async def _rules_of(session: Session, guests: Iterable[_Guests]) -> _RulesOf:
+def _rules_of(guests: Iterable[_Guests], lines: Iterable[RuleLine]) -> _RulesOf:
     """Return the rules of all ports by their groups; ports in the same groups share one tuple, which is sent once."""
-    wanted = {_groups(lines) for some in guests for lines in some.values()}
-    by_group = await _rules(session, {group for groups in wanted for group in groups})
+    wanted = {_groups(own) for some in guests for own in some.values()}
+    by_group: dict[str, list[Rule]] = defaultdict(list)
+    for line in lines:
+        by_group[line.security_group_id].append(_rule(line))
     return {
         groups: tuple(dict.fromkeys(rule for group in groups for rule in by_group.get(group, ()))) for groups in wanted
     }
-
-
-async def _rules(session: Session, groups: Collection[str]) -> dict[str, list[Rule]]:
-    found: dict[str, list[Rule]] = defaultdict(list)
-    for line in await rows.find(session, StoredRule, security_group_id=groups) if groups else ():
-        found[line.security_group_id].append(_rule(line))
-    return found
 
 
 def _without_host_bits(ip: str) -> str:
     return str(ipaddress.IPv4Network(ip, strict=False)) if "/" in ip else ip
 
 
-def _rule(line: StoredRule) -> Rule:
+def _rule(line: RuleLine) -> Rule:
     remotes: tuple[str, ...] | None = () if line.remote_group_id else None
     if line.remote_ip_prefix and not line.remote_ip_prefix.endswith("/0"):
         remotes = (str(ipaddress.ip_network(line.remote_ip_prefix, strict=False)),)
@@ -367,45 +371,44 @@ def _rule(line: StoredRule) -> Rule:
     )
 
 
-async def _routers(session: Session, legs: Sequence[StoredPort], segments: _Segments) -> tuple[Router, ...]:
-    by_router: dict[str, list[StoredPort]] = defaultdict(list)
-    for leg in legs:
+def _routers(served: ServedByGateway, segments: _Segments) -> tuple[Router, ...]:
+    by_router: dict[str, list[LegLine]] = defaultdict(list)
+    for leg in served.legs:
         by_router[leg.device_id].append(leg)
-    if not by_router:
-        return ()
-    floating: dict[str | None, list[FloatingIp]] = defaultdict(list)
-    for row in await rows.find(session, StoredFloatingIp, router_id=list(by_router)):
-        if row.fixed_number is not None:
-            leads = FloatingIp(id=row.id, address=row.address, fixed_ip=ip_of(row.fixed_number))
-            floating[row.router_id].append(leads)
+    floating: dict[str, list[FloatingIp]] = defaultdict(list)
+    for row in served.floating_ips:
+        leads = FloatingIp(id=row.id, address=row.address, fixed_ip=ip_of(row.fixed_number))
+        floating[row.router_id].append(leads)
     found = []
-    for router in await rows.find(session, StoredRouter, id=list(by_router), admin_state_up=True):
-        own = by_router[router.id]
+    for router in served.routers:
+        own = by_router.get(router.id)
+        if own is None:
+            continue
         outward = next((leg for leg in own if leg.device_owner == GATEWAY), None)
         found.append(
             Router(
                 id=router.id,
                 interfaces=tuple(_interface(leg, segments) for leg in own if leg.device_owner == INTERFACE),
                 gateway=_gateway(router, outward, segments) if outward else None,
-                floating_ips=tuple(floating[router.id]),
+                floating_ips=tuple(floating.get(router.id, ())),
                 routes=pairs(router.routes),
             )
         )
     return tuple(found)
 
 
-def _with_prefix(leg: StoredPort, segments: _Segments) -> tuple[str, ...]:
+def _with_prefix(leg: LegLine, segments: _Segments) -> tuple[str, ...]:
     lines = segments.numbers[leg.id]
     return tuple(f"{ip_of(line.number)}/{range_of(segments.by_id[line.subnet_id].cidr).prefixlen}" for line in lines)
 
 
-def _interface(leg: StoredPort, segments: _Segments) -> RouterInterface:
+def _interface(leg: LegLine, segments: _Segments) -> RouterInterface:
     return RouterInterface(
         port_id=leg.id, network_id=leg.network_id, mac=leg.mac, addresses=_with_prefix(leg, segments)
     )
 
 
-def _gateway(router: StoredRouter, leg: StoredPort, segments: _Segments) -> Gateway:
+def _gateway(router: RouterLine, leg: LegLine, segments: _Segments) -> Gateway:
     hops = [segments.by_id[line.subnet_id].gateway_ip for line in segments.numbers[leg.id]]
     return Gateway(
         port_id=leg.id,

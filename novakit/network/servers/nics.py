@@ -26,6 +26,7 @@ from novakit.store.network.ports import (
     server_ports,
 )
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.topologies.around import SubnetLine
 from novakit.store.network.touched import Touched
 from novakit_hookspecs.networks import Subnet
 
@@ -107,7 +108,7 @@ def _subnet(row: Row) -> Subnet:
     )
 
 
-def subnet_of(row: StoredSubnet) -> Subnet:
+def subnet_of(row: StoredSubnet | SubnetLine) -> Subnet:
     """Make the contract's record of a subnet."""
     return Subnet(
         id=row.id,

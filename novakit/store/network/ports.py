@@ -276,19 +276,17 @@ async def server_at(session: Session, network_id: str, number: int) -> str | Non
     return found
 
 
-_SERVED = (
-    sa.select(subnets)
+NEEDS_DHCP = (
+    subnets.c.dhcp
+    & sa.select(sa.literal(1))
     .where(
-        subnets.c.dhcp,
-        sa.select(sa.literal(1))
-        .where(
-            ports.c.network_id == subnets.c.network_id,
-            ports.c.server_id.is_not(None) | (ports.c.device_owner == "network:router_interface"),
-        )
-        .exists(),
+        ports.c.network_id == subnets.c.network_id,
+        ports.c.server_id.is_not(None) | (ports.c.device_owner == "network:router_interface"),
     )
-    .order_by(subnets.c.network_id, subnets.c.created_at)
+    .exists()
 )
+"""Whether a subnet has DHCP, and its network a server or a router."""
+_SERVED = sa.select(subnets).where(NEEDS_DHCP).order_by(subnets.c.network_id, subnets.c.created_at)
 
 
 async def subnets_needing_dhcp(session: Session) -> list[StoredSubnet]:
