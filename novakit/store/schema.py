@@ -100,6 +100,25 @@ def _json_rows_of_postgresql(element: JsonRows, compiler: SQLCompiler, **how: ob
     return f"json_agg(json_build_array({compiler.process(element.clauses, **how)}))"
 
 
+class Returned(FunctionElement[object]):
+    """A question inside of RETURNING, where SQLAlchemy leaves out, for SQLite, which tables columns are of.
+
+    Without it the question for the ports of a host says `host = host`, which is true of all of them.
+    """
+
+    name = "returned"
+    inherit_cache = True
+
+    def __init__(self, question: sa.ScalarSelect[object]) -> None:
+        super().__init__(question)
+        self.type = question.type
+
+
+@compiles(Returned)
+def _returned(element: Returned, compiler: SQLCompiler, **how: object) -> str:
+    return compiler.process(element.clauses, **{**how, "include_table": True})
+
+
 class _Sorted(SharedJSON):
     """A list of JSON in the order of its members; none for null."""
 

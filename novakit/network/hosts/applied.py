@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from novakit.store.engine import Session
-from novakit.store.network import hosts, rows
+from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.ports import StoredPort
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.rows import StoredResource
-from novakit.store.network.topologies.applied import unsettled, wired
+from novakit.store.network.topologies.applied import HostState, WiredPort, states
+from novakit.store.network.topologies.applied import record as record_revisions
 from novakit_hookspecs.networks import Applied
 
 Changes = list[dict[str, str | None]]
@@ -19,26 +20,31 @@ SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gat
 
 async def record(session: Session, made: Mapping[str, Applied]) -> None:
     """Write the states on some hosts that are new; what stays the same is not written."""
-    states: dict[str, int | None] = {}
-    changes: Changes = []
     # Where all is well, nothing is said of ports that were well before; a host has thousands of those.
-    for host, gateway, port in await wired(session, made, settled=any(each.faults for each in made.values())):
-        states[host], applied = gateway, made[host]
-        if port is None:
-            continue
+    settled = any(each.faults for each in made.values())
+    revisions = {host: each.revision for host, each in made.items()}
+    found = await states(session, revisions, SERVICE_PORTS, settled=settled)
+    changes: Changes = []
+    for host, state in found.items():
+        changes += _of_guests(state.ports, made[host])
+        if state.is_gateway:
+            around = await _around(session, made[host]) if made[host].faults else _well_around(state)
+            changes += around[StoredPort]
+            for kind in (StoredRouter, StoredFloatingIp):
+                await rows.change_many(session, kind, around[kind])
+    await rows.change_many(session, StoredPort, changes)
+    await record_revisions(session, {host: revisions[host] for host in found})
+
+
+def _of_guests(ports: Iterable[WiredPort], applied: Applied) -> Changes:
+    changes: Changes = []
+    for port in ports:
         fault = applied.faults.get(port.id) or applied.faults.get(port.network_id)
         if fault:
             changes += _differs(port, "DOWN", fault)
         elif port.id in applied.vifs:
             changes += _differs(port, "ACTIVE" if port.admin_state_up else "DOWN", None)
-    for host, gateway in states.items():
-        if gateway:
-            around = await (_around if made[host].faults else _well_around)(session, made[host])
-            changes += around[StoredPort]
-            for kind in (StoredRouter, StoredFloatingIp):
-                await rows.change_many(session, kind, around[kind])
-    await rows.change_many(session, StoredPort, changes)
-    await hosts.applied(session, {host: made[host].revision for host in states})
+    return changes
 
 
 class _HasState(Protocol):
@@ -73,11 +79,11 @@ async def _around(session: Session, applied: Applied) -> Around:
     }
 
 
-async def _well_around(session: Session, _: Applied) -> Around:
-    """Do as `_around` does of a host that has no fault: only what was not well before is read."""
+def _well_around(state: HostState) -> Around:
+    """Do as `_around` does of a host that has no fault: of what was well before nothing is known, or new."""
     found: dict[type[StoredResource], Changes] = {kind: [] for kind in _KINDS}
     by_name = {kind.table.name: changes for kind, changes in found.items()}
-    for name, id, status in await unsettled(session, SERVICE_PORTS):
+    for name, id, status in state.around:
         by_name[name].append({"id": id, "status": status, "fault": None})
     return found
 

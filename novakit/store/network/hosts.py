@@ -1,6 +1,6 @@
 """Which state of the network each host should have, and which one it has."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 import attrs
@@ -106,20 +106,6 @@ _EVERY = sa.select(network_hosts).order_by(network_hosts.c.host)
 async def every(session: Session) -> list[StoredHost]:
     """Fetch what is known of all hosts."""
     return await records(session, StoredHost, _EVERY)
-
-
-_APPLIED = (
-    sa.update(network_hosts)
-    .where(network_hosts.c.host == sa.bindparam("of_host"), network_hosts.c.applied < sa.bindparam("revision"))
-    .values(applied=sa.bindparam("revision"))
-)
-
-
-async def applied(session: Session, revisions: Mapping[str, int]) -> None:
-    """Record what hosts have; an older revision than the recorded one changes nothing."""
-    if revisions:
-        lines = [{"of_host": host, "revision": revision} for host, revision in revisions.items()]
-        await session.execute(_APPLIED, lines)
 
 
 async def overtake(session: Session, host: str, revision: int) -> None:

@@ -50,6 +50,59 @@ async def test_a_host_without_ports_has_its_revision_recorded_and_an_unknown_one
     assert await bench.networks.hosts_behind() == []
 
 
+async def test_what_hosts_have_is_recorded_of_each_by_itself(bench_on_each_database: Any) -> None:
+    bench = bench_on_each_database
+    await bench.network()
+    # Names that stand in JSON, of which nothing is a number or a path.
+    names = ("a", "7", 'quo"ted', "b\\c", "$.a", "h\u00f6st")
+    ports = {name: await bound(bench, name) for name in names}
+    await bench.networks.set_gateway("a")
+    seen = await bench.networks.topologies(names)
+    for name, port in ports.items():
+        vifs = {port.id: Vif(device="tap0", mtu=1450)}
+        await bench.networks.record_applied(name, Applied(revision=seen[name].revision, vifs=vifs))
+    assert await bench.networks.hosts_behind() == []
+    servers = [port.server_id for port in ports.values()]
+    assert {card.status for (card,) in (await bench.networks.ports_of(servers)).values()} == {"ACTIVE"}
+
+
+async def test_of_the_ports_of_other_hosts_nothing_is_recorded(bench_on_each_database: Any) -> None:
+    bench = bench_on_each_database
+    await bench.network()
+    one, other = await bound(bench, "a"), await bound(bench, "b")
+    vifs = {port.id: Vif(device="tap0", mtu=1450) for port in (one, other)}
+    await bench.networks.record_applied("a", Applied(revision=1, vifs=vifs))
+    found = await bench.networks.ports_of([one.server_id, other.server_id])
+    assert [found[port.server_id][0].status for port in (one, other)] == ["ACTIVE", "BUILD"]
+
+
+async def test_a_host_that_has_more_than_it_says_keeps_that(bench_on_each_database: Any) -> None:
+    bench = bench_on_each_database
+    await bench.networks.host_up("a")
+    seen = await bench.networks.topology("a")
+    await bench.networks.record_applied("a", Applied(revision=seen.revision))
+    await bench.networks.record_applied("a", Applied(revision=seen.revision - 1))
+    assert await bench.networks.hosts_behind() == []
+
+
+async def test_what_hosts_have_is_recorded_in_one_statement_and_new_states_in_one_more(bench: Any) -> None:
+    await bench.network()
+    await bench.networks.set_gateway("gw")
+    card = await bound(bench, "a")
+    vifs = {card.id: Vif(device="tap0", mtu=1450)}
+    seen = await bench.networks.topologies(["a", "gw"])
+
+    async def takes(host: str, vifs: Any) -> int:
+        before = bench.networks.store.tally.statements
+        await bench.networks.record_applied(host, Applied(revision=seen[host].revision, vifs=vifs))
+        return int(bench.networks.store.tally.statements - before)
+
+    assert await takes("a", vifs) == 2
+    assert await takes("a", vifs) == 1
+    assert await takes("gw", {}) == 2, "the port of DHCP was not there before"
+    assert await takes("gw", {}) == 1
+
+
 async def test_what_is_not_well_around_guests_is_found_without_a_look_at_all_their_ports(bench: Any) -> None:
     asked = UNSETTLED.params(owners=SERVICE_PORTS)
     text = asked.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})

@@ -1,8 +1,14 @@
-"""What of the network of hosts is not as it should be."""
+"""Which topologies hosts have, and what of the network is not as it should be where they have them.
 
-from collections.abc import Collection, Sequence
+On SQLite both is one statement: one that records returns the rest. On PostgreSQL it is two, the one that records at the
+end: whoever changes ports changes these before their host, and who did it the other way round would wait in a circle.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 
 import attrs
+import orjson
 import sqlalchemy as sa
 
 from novakit.store.engine import Session
@@ -10,21 +16,7 @@ from novakit.store.network.floating_ips import floating_ips
 from novakit.store.network.hosts import network_hosts
 from novakit.store.network.ports import ports
 from novakit.store.network.routers import routers
-
-_IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, "ACTIVE"), else_="DOWN"))
-
-
-def _wired(of_host: sa.ColumnElement[bool]) -> sa.Select[*tuple[object, ...]]:
-    names = ("id", "network_id", "admin_state_up", "status", "fault")
-    return (
-        sa.select(network_hosts.c.host, network_hosts.c.gateway, *(ports.c[name] for name in names))
-        .outerjoin(ports, of_host)
-        .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
-    )
-
-
-_OF_HOST = ports.c.host == network_hosts.c.host
-_WIRED, _UNSETTLED = _wired(_OF_HOST), _wired(_OF_HOST & ~_IS_SETTLED)
+from novakit.store.schema import JsonRows, Returned
 
 
 @attrs.frozen
@@ -38,15 +30,16 @@ class WiredPort:
     fault: str | None
 
 
-async def wired(
-    session: Session, hosts: Collection[str], *, settled: bool
-) -> list[tuple[str, int | None, WiredPort | None]]:
-    """Fetch what hosts made of the ports on them; without `settled`, of those that have a fault or another status yet.
+@attrs.frozen(kw_only=True)
+class HostState:
+    """What is known of a host that has a topology."""
 
-    Beside each port stand its host and whether that is the gateway; a host that has none stands there without a port.
-    """
-    rows = await session.rows(_WIRED if settled else _UNSETTLED, {"hosts": list(hosts)})
-    return [(row[0], row[1], None if row[2] is None else WiredPort(*row[2:])) for row in rows]
+    is_gateway: bool
+    ports: Sequence[WiredPort]
+    """Those on it that have a fault or another status than where all is well, or every one."""
+    around: Sequence[tuple[str, str, str]]
+    """Of the gateway host, the routers, floating IPs and routers' and DHCP's ports that are not well: table, id and the
+    status of one that is."""
 
 
 def _unsettled(
@@ -65,12 +58,69 @@ UNSETTLED = sa.union_all(
     _unsettled(routers, _ACTIVE),
     _unsettled(floating_ips, sa.case((floating_ips.c.port_id.is_not(None), _ACTIVE), else_=_DOWN)),
 )
+_AROUND = UNSETTLED.subquery().c
+_IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, _ACTIVE), else_=_DOWN))
+_GIVEN = sa.func.json_each(sa.bindparam("revisions")).table_valued("key", "value").alias("given")
+_REVISION = sa.cast(_GIVEN.c.value, sa.BigInteger)
+_APPLIED = (
+    sa.update(network_hosts)
+    .where(network_hosts.c.host == _GIVEN.c.key)
+    # The older one stays by its value: a host of which nothing is new must be returned, too.
+    .values(applied=sa.case((network_hosts.c.applied < _REVISION, _REVISION), else_=network_hosts.c.applied))
+)
+_APPLIED_EACH = (
+    sa.update(network_hosts)
+    .where(network_hosts.c.host == sa.bindparam("of_host"), network_hosts.c.applied < sa.bindparam("revision"))
+    .values(applied=sa.bindparam("revision"))
+)
 
 
-async def unsettled(session: Session, owners: Collection[str]) -> Sequence[tuple[str, str, str]]:
-    """Fetch what has a fault or another status than it has where all is well; one statement, and mostly no rows.
+@cache
+def _states(*, settled: bool, recording: bool) -> sa.UpdateBase | sa.Select[*tuple[object, ...]]:
+    """Build the statement that tells of hosts, of all their ports if `settled`, and records what they have."""
+    of_host = sa.select(JsonRows(*(ports.c[field.name] for field in attrs.fields(WiredPort))))
+    of_host = of_host.where(ports.c.host == network_hosts.c.host, *(() if settled else (~_IS_SETTLED,)))
+    around = sa.select(JsonRows(*_AROUND)).scalar_subquery()
+    told = (
+        network_hosts.c.host,
+        network_hosts.c.gateway,
+        Returned(of_host.correlate(network_hosts).scalar_subquery()),
+        sa.case((network_hosts.c.gateway == 1, Returned(around))),
+    )
+    if recording:
+        return _APPLIED.returning(*told)
+    return sa.select(*told).where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
 
-    It is asked of routers, floating IPs, and ports that no server has but one of `owners`. Returns table, id and the
-    status of one that is well.
+
+async def states(
+    session: Session, revisions: Mapping[str, int], owners: Collection[str], *, settled: bool
+) -> dict[str, HostState]:
+    """Fetch what is known of hosts that have topologies of these revisions; those that are unknown are left out.
+
+    `owners` are those of routers' and DHCP's ports. With `settled` every port of the hosts comes, whatever its state.
+    What the hosts have is recorded by the same statement, or else by `record`.
     """
-    return await session.rows(UNSETTLED, {"owners": list(owners)})
+    recording = session.dialect == "sqlite"
+    values: dict[str, object] = {"owners": list(owners)}
+    if recording:
+        values["revisions"] = orjson.dumps(dict(revisions)).decode()
+    else:
+        values["hosts"] = list(revisions)
+    found = await session.rows(_states(settled=settled, recording=recording), values)
+    return {
+        host: HostState(
+            is_gateway=gateway == 1,
+            ports=[
+                WiredPort(id, network, bool(is_up), status, fault) for id, network, is_up, status, fault in on or ()
+            ],
+            around=[(table, id, well) for table, id, well in around or ()],
+        )
+        for host, gateway, on, around in found
+    }
+
+
+async def record(session: Session, revisions: Mapping[str, int]) -> None:
+    """Record what hosts have where `states` has not; an older revision than the recorded one changes nothing."""
+    if session.dialect != "sqlite" and revisions:
+        lines = [{"of_host": host, "revision": revision} for host, revision in revisions.items()]
+        await session.execute(_APPLIED_EACH, lines)
