@@ -7,7 +7,7 @@ Requests for a host join the round that waits; a round waits `GATHER` when someb
 is only news for others. Hosts that are due are read together, in a number of queries that does not grow with them.
 The invariant: who calls `ensure` gets a push whose topology was read after the call. One push to a host at a time;
 what comes meanwhile is the next round. What a host keeps for strangers is read before the topology, so that what is
-adopted in between is in one of them at least.
+adopted in between is in one of them at least; where the reading of the topology says that there is none, that is all.
 The cost: a round is 1 reading for all hosts that are due and 1 call for each. `SHARE` keeps the reading to a third of
 the time. A host that nobody waits for has one push a second at most (`REST`), and where the news of one port go to
 hundreds of hosts, as they do in a large security group, they take a tenth of the time at most (`CALM`), down to
@@ -95,6 +95,8 @@ class Wiring:
     """When hosts may be pushed to again for nobody."""
     _wake: asyncio.Event = attrs.field(factory=asyncio.Event)
     _running: bool = False
+    _strangers: bool = True
+    """Whether there were strangers when topologies were read last."""
 
     def poke(self, hosts: Iterable[str]) -> None:
         """Say that these hosts are behind; their agents get the new topology soon."""
@@ -163,9 +165,7 @@ class Wiring:
     async def _begin(self, rounds: Mapping[str, _Round]) -> None:
         began = asyncio.get_running_loop().time()
         try:
-            # Before the topologies: what was adopted in between is kept and wanted, never neither.
-            kept = await self.kept(list(rounds))
-            wanted = await self.networks.topologies(list(rounds))
+            wanted, kept = await self._read(list(rounds))
         except Exception as error:
             if len(rounds) > 1:
                 for host, each in rounds.items():
@@ -180,6 +180,18 @@ class Wiring:
             self._pushing[host] = world.spawn(
                 self._push(host, each, wanted[host], kept.get(host, NOTHING_KEPT), began), name=f"wiring/{host}"
             )
+
+    async def _read(self, hosts: Sequence[str]) -> tuple[Mapping[str, Topology], Mapping[str, Kept]]:
+        """Read what hosts must be, and what they keep for strangers, where there are any."""
+        if not self._strangers:
+            built = await self.networks.build(hosts)
+            if not built.strangers:
+                return built.topologies, {}
+        # Before the topologies: what was adopted in between is kept and wanted, never neither.
+        kept = await self.kept(hosts)
+        built = await self.networks.build(hosts)
+        self._strangers = built.strangers
+        return built.topologies, kept
 
     async def _push(self, host: str, current: _Round, topology: Topology, kept: Kept, began: float) -> None:
         try:

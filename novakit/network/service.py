@@ -3,7 +3,7 @@
 What many servers ask at once shares a transaction (`Gather`): the fixed cost of one is paid once for a hundred.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import attrs
@@ -20,6 +20,7 @@ from novakit.network.hosts import dhcp, topology
 from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.hosts.noting import Noting
 from novakit.network.hosts.remembered import MOST, Told
+from novakit.network.hosts.topology import Built
 from novakit.network.networks import NETWORKS, NetworkDetails, NetworksOfAll
 from novakit.network.ports import PORTS, Ports
 from novakit.network.quotas import NetworkQuotas
@@ -292,15 +293,24 @@ class Networks(Transactions):
         """Read the whole desired state of a host; one that is not known has nothing."""
         return (await self.topologies([host]))[host]
 
-    async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
-        """Read the whole desired state of hosts; DHCP ports that are missing are made first."""
+    async def topologies(self, hosts: Collection[str]) -> Mapping[str, Topology]:
+        """Read the whole desired state of hosts."""
+        return (await self.build(hosts)).topologies
+
+    async def build(self, hosts: Collection[str]) -> Built:
+        """Read the whole desired state of hosts, and whether there are strangers; DHCP ports that lack are made first.
+
+        A host that is not known has nothing.
+        """
         async with self.store.read() as session:
             built = await topology.build(session, hosts, self._told)
         if built.lacking:
             await self.write(lambda session, _: self._make_dhcp(session))
             async with self.store.read() as session:
                 built = await topology.build(session, hosts, self._told)
-        return {host: built.topologies.get(host) or Topology(revision=0) for host in hosts}
+        return attrs.evolve(
+            built, topologies={host: built.topologies.get(host) or Topology(revision=0) for host in hosts}
+        )
 
     async def _make_dhcp(self, session: Session) -> None:
         await dhcp.make(session, await dhcp.missing(session))

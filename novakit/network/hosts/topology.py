@@ -88,6 +88,8 @@ class Built:
     topologies: Mapping[str, Topology]
     lacking: bool = False
     """Whether the DHCP service of some network has no address yet."""
+    strangers: bool = True
+    """Whether there were strangers when ports were read; false says that the ports of all guests are among them."""
 
 
 _Guests = dict[str, list[GuestPortLine]]
@@ -116,7 +118,7 @@ async def build(session: Session, hosts: Collection[str], told: BoundedMemory[To
 
     The number of statements does not grow with the hosts.
     """
-    found = await _hosts(session, hosts, told)
+    found, strangers = await _hosts(session, hosts, told)
     now = {host: one.before for host, one in found.items() if one.stays}
     anew = {host: one for host, one in found.items() if not one.stays}
     named = {group.id for each in now.values() for group in each.topology.groups}
@@ -135,15 +137,22 @@ async def build(session: Session, hosts: Collection[str], told: BoundedMemory[To
         topology = attrs.evolve(one.topology, revision=found[host].revision, groups=same)
         now[host] = attrs.evolve(one, topology=topology)
         told.put(host, now[host], one.size)
-    return Built(topologies={host: one.topology for host, one in now.items()}, lacking=lacking)
+    return Built(topologies={host: one.topology for host, one in now.items()}, lacking=lacking, strangers=strangers)
 
 
-async def _hosts(session: Session, hosts: Collection[str], told: BoundedMemory[Told]) -> dict[str, _HostReading]:
-    """Read which hosts are known, and the ports of those that are not as they were told last."""
+async def _hosts(
+    session: Session, hosts: Collection[str], told: BoundedMemory[Told]
+) -> tuple[dict[str, _HostReading], bool]:
+    """Read which hosts are known, and the ports of those that are not as they were told last.
+
+    Returns whether there are strangers, too, and of no known host that there may be.
+    """
     before = {host: told.get(host) or NOTHING for host in hosts}
     shapes = {host: one.shape for host, one in before.items() if one.shape and not one.is_old}
     found: dict[str, _HostReading] = {}
-    for host, revision, shape, gateway, line in await guests_of(session, hosts, shapes):
+    strangers = True
+    for host, revision, shape, gateway, has_strangers, line in await guests_of(session, hosts, shapes):
+        strangers = has_strangers
         if host not in found:
             found[host] = _HostReading(
                 revision=revision,
@@ -154,7 +163,7 @@ async def _hosts(session: Session, hosts: Collection[str], told: BoundedMemory[T
             )
         if line is not None:
             found[host].guests.setdefault(line.id, []).append(line)
-    return found
+    return found, strangers
 
 
 async def _read_around(session: Session, hosts: Mapping[str, _HostReading], named: Collection[str]) -> Around:

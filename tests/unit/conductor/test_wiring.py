@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytest
 
 from novakit.bus import RemoteError, RemoteNotFound, RemoteRefused, Targets, Unreachable
 from novakit.bus.topologies import NextTopology
-from novakit.calls.host import HostCalls, Wired
+from novakit.calls.host import HostCalls, Kept, Wired
 from novakit.conductor import wiring as module
 from novakit.conductor.wiring import Wiring
 from novakit.conductor.work import Postponed
 from novakit.config import Config
+from novakit.network.hosts.topology import Built
 from novakit_hookspecs.networks import Applied, Router, Topology, Vif
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.testing.topologies import Draft, allow_tcp
@@ -35,10 +36,11 @@ class Revisions:
     unrecorded: int = 0
     """How many answers cannot be recorded before one can."""
     serving: set[str] = attrs.field(factory=set)
+    strangers: bool = False
     drawn: Topology | None = None
     """What every host is told, but for its revision; None where that is nothing."""
 
-    async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
+    async def build(self, hosts: Collection[str]) -> Built:
         read = {
             host: Topology(revision=self.wanted.get(host, 0), routers=(ROUTER,) if host in self.serving else ())
             for host in hosts
@@ -49,7 +51,7 @@ class Revisions:
         await asyncio.sleep(0)
         if self.broken & set(hosts):
             raise ValueError("a row that nobody can read")
-        return read
+        return Built(topologies=read, strangers=self.strangers)
 
     async def record_applied(self, host: str, applied: Applied) -> None:
         if self.unrecorded:
@@ -68,6 +70,8 @@ class Agents:
     slow: dict[str, asyncio.Event] = attrs.field(factory=dict)
     refusal: Exception | None = None
     asked: list[str] = attrs.field(factory=list)
+    kept: list[list[str]] = attrs.field(factory=list)
+    """Guests that are to stay though they are strangers, of each call."""
     has: dict[str, list[str]] = attrs.field(factory=dict)
     """Marks of what each was given."""
     wires: Callable[[NextTopology | None], Wired] | None = None
@@ -83,6 +87,7 @@ class Agents:
             await self.slow[host].wait()
         self.asked.append(method)
         topology, given = body.get("topology"), body.get("change")
+        self.kept.append(list(body["kept"].record.guests))
         revision = (topology or given).record.revision
         if given and given.record.base not in self.has.get(host, ()):
             return None
@@ -153,6 +158,33 @@ async def test_a_host_that_is_gone_fails_only_who_waits_for_it(wiring: Wiring, a
     agents.gone.add("gone")
     gone, there = await asyncio.gather(wiring.ensure("gone"), wiring.ensure("there"), return_exceptions=True)
     assert isinstance(gone, Unreachable) and isinstance(there, Applied)
+
+
+async def test_what_hosts_keep_is_read_before_the_topology_where_there_are_strangers_and_else_not(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    read: list[int] = []
+
+    async def kept(hosts: Sequence[str]) -> Mapping[str, Kept]:
+        read.append(len(networks.reads))
+        return {host: Kept(guests=("stranger",)) for host in hosts}
+
+    wiring.kept = kept
+    for strangers, keeps, reads in (
+        (False, True, 1),  # whether there were any before is not known at first
+        (False, False, 1),
+        (True, True, 2),  # there are some now: all is read again, in that order
+        (True, True, 1),
+        (False, True, 1),
+        (False, False, 1),
+    ):
+        networks.strangers = strangers
+        networks.reads.clear()
+        read.clear()
+        await wiring.ensure("h")
+        assert len(networks.reads) == reads
+        assert read == ([reads - 1] if keeps else []), "before the topology that is pushed"
+        assert agents.kept[-1] == (["stranger"] if keeps else [])
 
 
 async def test_a_topology_that_cannot_be_read_postpones_only_its_host(wiring: Wiring, networks: Revisions) -> None:

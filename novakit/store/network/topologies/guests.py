@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from novakit.store.compute.strangers import strangers
 from novakit.store.engine import Session
 from novakit.store.network.hosts import network_hosts
 from novakit.store.network.ports import addresses, port_groups, ports
@@ -32,6 +33,7 @@ _GUESTS = (
         network_hosts.c.wanted,
         sa.case((network_hosts.c.shape_of == network_hosts.c.wanted, network_hosts.c.shape), else_=""),
         network_hosts.c.gateway,
+        sa.exists(sa.select(strangers.c.host)),
         *(ports.c[name] for name in ("id", "network_id", "server_id", "mac")),
         shared(ports.c.allowed_pairs),
         ports.c.port_security,
@@ -59,8 +61,10 @@ _GUESTS = (
 
 async def guests_of(
     session: Session, hosts: Collection[str], shapes: Mapping[str, str]
-) -> list[tuple[str, int, str, int | None, GuestPortLine | None]]:
-    """Fetch hosts, their wanted revisions and shapes, and whether they are the gateway, with their servers' ports.
+) -> list[tuple[str, int, str, int | None, bool, GuestPortLine | None]]:
+    """Fetch hosts with their wanted revisions and shapes, whether they are the gateway, and their servers' ports.
+
+    Beside these stands whether there are strangers, on whichever host.
 
     The oldest port comes first. A host without a port stands there once, without one, and so does one that has the
     shape that `shapes` says of it; one that is not known does not. A shape that says nothing is empty.
@@ -68,4 +72,4 @@ async def guests_of(
     # One statement: the pairs of address and group are one for almost every port.
     values = {"hosts": list(hosts), "shapes": [f"{host}:{shape}" for host, shape in shapes.items()] or [""]}
     found = await session.rows(_GUESTS, values) if hosts else ()
-    return [(*row[:4], None if row[4] is None else GuestPortLine._make(row[4:])) for row in found]
+    return [(*row[:5], None if row[5] is None else GuestPortLine._make(row[5:])) for row in found]
