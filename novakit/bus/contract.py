@@ -306,18 +306,19 @@ def _handler(
     changes = repeat != READS
 
     async def handle(message: Message) -> object:
-        token = _until.set(None)
+        within = message.body.get(WITHIN)
+        token = _until.set(world.monotonic() + within if isinstance(within, int | float) else None)
         try:
             if message.sender.partition(":")[0] not in method.declared.by:
                 raise not_permitted(message.sender, "call", method.name)
             if changes:
                 require(message.deployment)
             given = _given(method, message)
-            within = message.body.get(WITHIN)
-            if isinstance(within, int | float):
-                _until.set(world.monotonic() + within)
-            work = partial(_answered, method, of(message.sender), given)
-            return await (answers.answer(repeat, method.name, message.sender, given, work) if changes else work())
+            by = of(message.sender)
+            if not repeat.about:
+                return await _answered(method, by, given)
+            work = partial(_answered, method, by, given)
+            return await answers.answer(repeat, method.name, message.sender, given, work)
         except Exception as error:  # a border: what is known of is told in its own words, the rest as it is
             told = explain(error)
             if told is None or told is error:

@@ -110,8 +110,9 @@ class MemoryParticipant:
         servers = self._bus._targets.get(target)
         if not servers:
             raise NotTaken(f"no process serves {target}")
-        served = min(servers, key=_Served.burden)
+        served = servers[0]
         if len(servers) > 1:
+            served = min(servers, key=_Served.burden)
             # To the end: of servers that are equally busy, `min` takes the first, so they take turns.
             servers.remove(served)
             servers.append(served)
@@ -167,7 +168,7 @@ class MemoryParticipant:
             raise remote_error(kind, str(error)) from error
         finally:
             served.end()
-        return answer if isinstance(answer, Sealed) else orjson.loads(orjson.dumps(answer))
+        return answer if answer is None or isinstance(answer, Sealed) else orjson.loads(orjson.dumps(answer))
 
     async def publish(self, topic: str, body: Mapping[str, object]) -> None:
         check_permitted(self.identity, "publish", topic)

@@ -84,8 +84,11 @@ class KeptAnswers:
         given: Mapping[str, object],
         work: Callable[[], Awaitable[object]],
     ) -> object:
-        """Answer a call with `work`, or as the same call was answered before. Raises BadCall for one without a key."""
-        subject = named(repeat.about, given) if repeat.about else None
+        """Answer a call about a subject with `work`, or as the same call was answered before.
+
+        Raises BadCall for one without a key.
+        """
+        subject = named(repeat.about, given)
         if not repeat.is_kept:
             self._latest.pop(subject, None)
             try:
