@@ -9,6 +9,7 @@ from aiohttp import web
 from novakit.config.connections import Network
 
 
+@lru_cache(maxsize=4096)
 def bucket(text: str | None) -> str:
     """Return what is counted as one client: an IPv4 address, or the /64 that one IPv6 customer gets."""
     address = _parsed(text)
@@ -46,6 +47,8 @@ def client_of(request: web.BaseRequest, proxies: Sequence[Network]) -> str:
 
 def forwarded_scheme(request: web.BaseRequest, proxies: Sequence[Network]) -> str | None:
     """Return the scheme by which the client reached a trusted proxy; None where nobody trusted says so."""
+    if not proxies:
+        return None
     said = request.headers.get("X-Forwarded-Proto", "").strip().lower()
     return said if said in ("http", "https") and is_trusted(request.remote, proxies) else None
 

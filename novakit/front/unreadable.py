@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
+from itertools import chain
 
 import orjson
 import structlog
@@ -80,8 +81,8 @@ class _Refusal(web.Response):
 
 def _size(message: object) -> int:
     """Return how many bytes the headers of a request are, about; none where it could not be read."""
-    headers: Iterable[tuple[bytes, bytes]] = getattr(message, "raw_headers", ())
-    return len(getattr(message, "path", "")) + sum(len(name) + len(text) + 4 for name, text in headers)
+    headers: Sequence[tuple[bytes, bytes]] = getattr(message, "raw_headers", ())
+    return len(getattr(message, "path", "")) + 4 * len(headers) + sum(map(len, chain.from_iterable(headers)))
 
 
 class Reader(RequestHandler):
@@ -109,7 +110,10 @@ class Reader(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Hand data to the parser, in pieces, and count what is of headers."""
-        for start in range(0, max(len(data), 1), _PIECE):
+        if len(data) <= _PIECE:
+            self._feed(data)
+            return
+        for start in range(0, len(data), _PIECE):
             self._feed(data[start : start + _PIECE])
 
     def _feed(self, piece: bytes) -> None:
