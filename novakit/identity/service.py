@@ -1,6 +1,7 @@
 """Identity: logins, tokens and what they allow."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,18 @@ class Grant:
     roles: Sequence[Mapping[str, str]]
     """Effective roles, `id` and `name`, sorted by name."""
 
-    def context(self, request_id: str) -> RequestContext:
-        """Return who is asking."""
+    def asker(self) -> partial[RequestContext]:
+        """Return what makes of a request's id who is asking: `asker(request_id=...)`."""
         project = self.project
-        return RequestContext(
-            request_id=request_id,
+        return partial(
+            RequestContext,
             user_id=self.user["id"],
             user_name=self.user["name"],
             user_domain_id=self.user["domain_id"],
             project_id=project.id if project else None,
             project_name=project.name if project else "",
             project_domain_id=project.domain_id if project else "default",
-            roles={role["name"] for role in self.roles},
+            roles=frozenset(role["name"] for role in self.roles),
             system=self.token.system,
         )
 
@@ -86,7 +87,7 @@ class Identity:
     ring: Keyring = attrs.field(init=False)
     directory: Directory = attrs.field(init=False)
     attempts: Attempts = attrs.field(init=False)
-    _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
+    _known: dict[str, tuple[float, Token, partial[RequestContext]]] = attrs.field(factory=dict, init=False)
     _forgot: int = attrs.field(default=0, init=False)
     """How often something changed here: what was read before a change is not kept after it."""
 
@@ -127,17 +128,17 @@ class Identity:
         """Return who sent a token. Raises Unauthorized for one that is forged, expired or no longer allowed."""
         known = self._known.get(token)
         if known and world.monotonic() - known[0] < STALENESS and known[1].expires_at > world.now():
-            return attrs.evolve(known[2], request_id=request_id)
+            return known[2](request_id=request_id)
         forgot = self._forgot
         grant = await self.validate(token)
-        context = grant.context(request_id)
+        asker = grant.asker()
         if forgot != self._forgot:
-            return context
+            return asker(request_id=request_id)
         self._known.pop(token, None)
         while len(self._known) >= CACHED:
             self._known.pop(next(iter(self._known)))
-        self._known[token] = (world.monotonic(), grant.token, context)
-        return context
+        self._known[token] = (world.monotonic(), grant.token, asker)
+        return asker(request_id=request_id)
 
     def forget(self) -> None:
         """Forget what is known of tokens, as something has changed; the store is asked again about each."""
