@@ -1,12 +1,13 @@
 """Who comes in: a caller with a good token, or one without where the route allows it; each in turn."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.concurrency.shares import Share
 from novakit.context import RequestContext
 from novakit.front.addresses import bucket
 from novakit.front.door import client_address, vouch
@@ -25,40 +26,37 @@ class Entrance:
     admit: Callable[[], None] | None = None
     """Raises where nothing new may be made now."""
 
-    @asynccontextmanager
-    async def of(
-        self, request: web.Request, request_id: str, *, public: bool, cost: Cost
-    ) -> AsyncIterator[RequestContext | None]:
-        """Hold a place while the block answers; the caller is None without a token, where the route allows that.
+    def of(self, request: web.Request, request_id: str, *, public: bool, cost: Cost) -> "Visit":
+        """Hold a place while a block answers; the caller is None without a token, where the route allows that.
 
         Raises Unauthorized, TooMany.
         """
-        address = bucket(client_address() or request.remote)
-        shows_token = bool(request.headers.get("X-Auth-Token"))
-        if not shows_token:
+        return Visit(self, request, request_id, public, cost)
+
+    async def caller(
+        self, request: web.Request, request_id: str, *, public: bool, address: str
+    ) -> RequestContext | None:
+        """Return who asks; strangers wait for their turn. Raises Unauthorized, TooMany."""
+        token = request.headers.get("X-Auth-Token")
+        if not token:
             await self.shares.pace.turn(address)
+        entry, context = self.shares[Cost.ENTRY], None
         try:
-            async with self.shares[Cost.ENTRY].place(address):
-                context = await self._caller(request, request_id, public=public)
+            await entry.enter(address)
+            try:
+                context = await self._known(token, request_id, public=public)
+            finally:
+                entry.leave(address)
         except errors.Unauthorized:
-            if shows_token:
+            # Not before the place is given back: there are few, and who waits for a turn may wait for long.
+            if token:
                 await self.shares.pace.turn(address)
             raise
-        if context is None:
-            if shows_token:
-                await self.shares.pace.turn(address)
-            async with self.shares[Cost.STRANGER].place(address):
-                yield None
-            return
-        vouch()
-        party = context.project_id or context.user_id
-        async with self.shares[cost].place(party):
-            if request.transport is None:
-                raise ConnectionResetError("The client left while it waited.")
-            yield context
+        if context is None and token:
+            await self.shares.pace.turn(address)
+        return context
 
-    async def _caller(self, request: web.Request, request_id: str, *, public: bool) -> RequestContext | None:
-        token = request.headers.get("X-Auth-Token")
+    async def _known(self, token: str | None, request_id: str, *, public: bool) -> RequestContext | None:
         if token and not public:
             return await self.authenticate(token, request_id)
         if token:
@@ -67,3 +65,34 @@ class Entrance:
         elif not public:
             raise errors.Unauthorized("The request you have made requires authentication.")
         return None
+
+
+@attrs.define(eq=False)
+class Visit:
+    """One request, let in while a block answers it."""
+
+    entrance: Entrance
+    request: web.Request
+    request_id: str
+    public: bool
+    cost: Cost
+    _share: Share = attrs.field(init=False)
+    _party: str = attrs.field(init=False)
+
+    async def __aenter__(self) -> RequestContext | None:
+        address = bucket(client_address() or self.request.remote)
+        context = await self.entrance.caller(self.request, self.request_id, public=self.public, address=address)
+        if context is None:
+            share, party = self.entrance.shares[Cost.STRANGER], address
+        else:
+            vouch()
+            share, party = self.entrance.shares[self.cost], context.project_id or context.user_id
+        await share.enter(party)
+        if context is not None and self.request.transport is None:
+            share.leave(party)
+            raise ConnectionResetError("The client left while it waited.")
+        self._share, self._party = share, party
+        return context
+
+    async def __aexit__(self, *_: object) -> None:
+        self._share.leave(self._party)

@@ -14,20 +14,6 @@ import attrs
 from novakit import errors
 
 
-@attrs.frozen
-class SharePlace:
-    """A place in a share, held while a block runs."""
-
-    share: "Share"
-    party: str
-
-    async def __aenter__(self) -> None:
-        await self.share.enter(self.party)
-
-    async def __aexit__(self, *_: object) -> None:
-        self.share.leave(self.party)
-
-
 @attrs.define(kw_only=True)
 class Share:
     """One kind of work."""
@@ -38,10 +24,6 @@ class Share:
     _active: Counter[str] = attrs.field(factory=Counter)
     _waiting: "OrderedDict[str, deque[asyncio.Future[None]]]" = attrs.field(factory=OrderedDict)
     _taken: int = 0
-
-    def place(self, party: str) -> SharePlace:
-        """Hold a place while a block runs. Raises TooMany where the party has too many waiting."""
-        return SharePlace(self, party)
 
     async def enter(self, party: str) -> None:
         """Take a place, to be given back by `leave`. Raises TooMany where the party has too many waiting."""
