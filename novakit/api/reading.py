@@ -33,7 +33,9 @@ def refuse_encoded(request: web.BaseRequest) -> None:
 
     Raises UnsupportedMedia.
     """
-    said = ",".join(request.headers.getall("Content-Encoding", []))
+    if "Content-Encoding" not in request.headers:
+        return
+    said = ",".join(request.headers.getall("Content-Encoding"))
     named = [one.strip().lower() for one in said.split(",")]
     if any(one not in ("", "identity") for one in named):
         raise errors.UnsupportedMedia(
@@ -98,7 +100,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if announced is not None and announced > limit:
         raise errors.TooLarge(f"The body has {announced} bytes; at most {limit} are accepted.")
     body = bytearray()
-    async for piece in pieces(request):
+    while piece := await _next_piece(request):
         body += piece
         if len(body) > limit:
             raise errors.TooLarge(f"The body has more than the {limit} bytes that are accepted.")
@@ -122,9 +124,14 @@ def parse(raw: bytes) -> object:
 
 async def pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
     """Yield the body as it comes. Raises BadRequest for one that is not what it claims, ConnectionResetError."""
+    while piece := await _next_piece(request):
+        yield piece
+
+
+async def _next_piece(request: web.BaseRequest) -> bytes:
+    """Return what has come of the body since the last piece of it, nothing at its end; raises as `pieces` does."""
     try:
-        while piece := await request.content.readany():
-            yield piece
+        return await request.content.readany()
     except web.RequestPayloadError as error:
         raise errors.BadRequest("The body cannot be read: it is not what its headers say.") from error
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -63,10 +64,9 @@ class Microversions:
             return self.minimum
         if asked == "latest":
             return self.maximum
-        match = re.fullmatch(self.pattern, asked, re.ASCII) if len(asked) <= MOST_OF_A_VERSION else None
-        if not match:
+        version = _read_version(self.pattern, asked) if len(asked) <= MOST_OF_A_VERSION else None
+        if version is None:
             raise errors.BadRequest(self.malformed.format(asked[:MOST_OF_A_VERSION]), kind="badRequest")
-        version = int(match[1]), int(match[2])
         if not self.minimum <= version <= self.maximum:
             raise errors.NotAcceptable(
                 self.outside.format(asked, text(self.minimum), text(self.maximum)),
@@ -85,10 +85,18 @@ class Microversions:
 
     def headers(self, version: Version) -> dict[str, str]:
         """Say in an answer which version it is of."""
-        said = {"OpenStack-API-Version": f"{self.service} {text(version)}"}
+        number = text(version)
+        said = {"OpenStack-API-Version": f"{self.service} {number}"}
         if self.legacy_header:
-            said[self.legacy_header] = text(version)
+            said[self.legacy_header] = number
         return said
+
+
+@lru_cache(maxsize=256)
+def _read_version(pattern: str, text: str) -> Version | None:
+    """Read a version that is written as a service writes it; every request names one of a few."""
+    match = re.fullmatch(pattern, text, re.ASCII)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def text(version: Version) -> str:
@@ -193,6 +201,17 @@ class _Choice:
     routes: Sequence[Route]
     first: bool = False
     """Whether the first version is meant, whatever a client asks for."""
+    public: bool = attrs.field(init=False)
+    """Whether one of them needs no token."""
+    cost: Cost = attrs.field(init=False)
+
+    @public.default
+    def _is_any_public(self) -> bool:
+        return any(route.public for route in self.routes)
+
+    @cost.default
+    def _cost_of_first(self) -> Cost:
+        return self.routes[0].cost if self.routes else Cost.ORDINARY
 
 
 _NOTHING = _Choice(())
@@ -297,8 +316,7 @@ class Service(Generic[S]):
                 require_sound(request)
                 choice = choices.get(request.match_info.handler, _NOTHING)
                 routes = choice.routes
-                public, cost = any(route.public for route in routes), routes[0].cost if routes else Cost.ORDINARY
-                async with entrance.of(request, request_id, public=public, cost=cost) as context:
+                async with entrance.of(request, request_id, public=choice.public, cost=choice.cost) as context:
                     if versions:
                         version = agreed = versions.minimum if choice.first else versions.negotiate(request.headers)
                     if routes:
@@ -338,14 +356,15 @@ class Service(Generic[S]):
 
     def _name(self, answer: web.StreamResponse, request_id: str, version: Version) -> None:
         """Say in the headers of an answer which request it belongs to, and which version it is of."""
+        headers = answer.headers
         for name in self.request_id_headers:
-            answer.headers[name] = request_id
+            headers[name] = request_id
         if versions := self.microversions:
             for name, value in versions.headers(version).items():
-                answer.headers.setdefault(name, value)
-            answer.headers.add("Vary", versions.vary)
+                headers.setdefault(name, value)
+            headers.add("Vary", versions.vary)
             if versions.legacy_header:
-                answer.headers.add("Vary", versions.legacy_header)
+                headers.add("Vary", versions.legacy_header)
 
     def _fault(self, error: Exception, fault: errors.NovakitError | None, request_id: str) -> errors.NovakitError:
         """Log an error that nobody expected, and say what the client is told of it."""
