@@ -89,6 +89,8 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceRe
 
     An alias that is named twice counts twice.
     """
+    if not specs:
+        return None
     counts, gpus = _aliases(specs.get("pci_passthrough:alias", "")), _gpus(specs)
     classes = tuple(_classes(specs))
     if not counts and gpus is None and not classes:
