@@ -259,9 +259,11 @@ class Pipeline:
         """
         row, alone = int(ranking.rows[place]), ask.group is None
         some = slice(row, row + 1)
-        for step in self.filters:
-            if (step.stands and alone) or step.skips(ask):
-                continue
+        doubtful = ranking.doubtful
+        if doubtful is None:
+            doubtful = [step for step in self.filters if not (step.stands and alone) and not step.skips(ask)]
+            ranking.doubtful = doubtful if alone else None
+        for step in doubtful:
             try:
                 fits = bool((await step.call(applies_mask(step, ask), some))[0])
             except Broken:

@@ -1,5 +1,7 @@
 """The hosts that fit, with their weights, and the best of them."""
 
+from collections.abc import Sequence
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 from novakit import world
 from novakit.scheduler.pipeline.steps import PipelineStep
 from novakit_hookspecs.ranking import SchedulerSpec
+from novakit_hookspecs.scheduling import FilterSpec
 from novakit_hookspecs.weighing import WeigherSpec
 
 FEW = 12
@@ -24,6 +27,9 @@ class Ranking:
     """Each weigher's share of the total, over the same rows."""
     bounds: list[tuple[float, float]]
     """The lowest and highest score each share was scaled by."""
+    doubtful: Sequence[PipelineStep[FilterSpec]] | None = None
+    """The filters that may refuse a host after a claim on it, for any server of the request; None until one was asked
+    for, and for members of a group."""
 
     def best(self, wanted: int, subset: int = 1) -> list[int]:
         """Return places in `rows`, best first; the first is drawn from the `subset` best and all that equal them."""

@@ -97,6 +97,30 @@ def test_stock_that_is_gone_counts_nothing() -> None:
     assert table.column("free_resource_vgpu").tolist() == [3]
 
 
+@pytest.mark.parametrize("group", [None, GroupAsk(id="g", policy="anti-affinity")])
+async def test_filters_say_once_for_all_servers_of_a_request_whether_they_apply_and_of_members_each_time(
+    group: GroupAsk | None,
+) -> None:
+    table, first = table_of([4096, 8192]), ask(memory_mb=1024, group=group)
+    applied = []
+
+    class Choosy:
+        def applies(self, ask: Any) -> bool:
+            applied.append(ask)
+            return True
+
+        def mask(self, hosts: Any, ask: Any) -> Any:
+            return hosts.column("free_memory_mb") > 0
+
+    built = vendor(lambda options: Choosy(), reads=frozenset({"free_memory_mb"}))
+    pipeline = composed(table, built, filters=["acme"]).pipeline
+    outcome = await pipeline.run(table, first)
+    assert outcome.ranking is not None and len(applied) == 1
+    for _ in range(3):
+        await pipeline.reconsider(table, first, outcome.ranking, 1)
+    assert len(applied) == (1 + 1 if group is None else 1 + 3)
+
+
 @pytest.mark.parametrize("group", [None, GroupAsk(id="g", policy="anti-affinity", hosts={"host1": 1})])
 async def test_after_a_claim_a_host_is_asked_only_for_what_the_claim_changed(group: GroupAsk | None) -> None:
     table, first = table_of([4096, 8192, 16384]), ask(memory_mb=4096, resources={"MEMORY_MB": 4096, "VCPU": 1})
@@ -114,6 +138,7 @@ async def test_after_a_claim_a_host_is_asked_only_for_what_the_claim_changed(gro
         told = outcome.ranking.total.copy()
         for step in steps:
             step.stands = False
+        outcome.ranking.doubtful = None
         await pipeline.reconsider(table, next_one, outcome.ranking, 1)
         assert outcome.ranking.total.tolist() == told.tolist() and told[1] < told[2]
     else:
