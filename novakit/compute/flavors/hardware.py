@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from novakit import errors
@@ -13,6 +14,10 @@ from novakit_fit.numa_request import PCPU, BadTopology, requested_cells
 from novakit_hookspecs.hosts import pci_name
 
 PINNING = ("dedicated", "mixed")
+Items = tuple[tuple[str, str], ...]
+"""Names with their values."""
+SHORT = 4096
+"""Characters of all values up to which what was allowed is remembered: of longer ones memory would be full."""
 _CELL = re.compile(r"hw[:_](numa_cpus|numa_mem)\.(\d{1,4})")
 
 
@@ -23,17 +28,26 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     Raises BadRequest, also for an image that takes what its user's flavor does not give.
     """
     specs: Mapping[str, str] = flavor["extra_specs"] or {}
+    is_short = sum(map(len, specs.values())) + sum(map(len, properties.values())) <= SHORT
+    check = _check if is_short else _check.__wrapped__
+    check(flavor["vcpus"], flavor["ram"], tuple(specs.items()), tuple(properties.items()))
+
+
+@lru_cache(maxsize=64)
+def _check(vcpus: int, ram: int, extra_specs: Items, image_properties: Items) -> None:
+    """Do so, once for many servers of one flavor and image: the same words are allowed for ever, or raise again."""
+    specs, properties = dict(extra_specs), dict(image_properties)
     unsupported.check_extra_specs(specs)
     unsupported.check_image(properties)
     _image_within_flavor(specs, properties)
     _cpus(specs, properties)
     _cells(specs, properties)
     try:
-        requested_cells(flavor["vcpus"], flavor["ram"], specs, properties)
+        requested_cells(vcpus, ram, specs, properties)
     except BadTopology as error:
         raise errors.BadRequest(f"The topology that flavor and image ask for cannot exist: {error}.") from error
     try:
-        hardware(flavor["vcpus"], specs, properties)
+        hardware(vcpus, specs, properties)
     except BadHardware as error:
         raise errors.BadRequest(f"The hardware that flavor and image ask for is not available: {error}.") from error
     try:

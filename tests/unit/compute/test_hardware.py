@@ -3,12 +3,13 @@
 import pytest
 
 from novakit import errors
+from novakit.compute.flavors import hardware
 from novakit.compute.flavors.hardware import check
 
 
 def ask(specs: dict[str, str], **properties: str) -> None:
-    hardware = {f"hw_{name}": value for name, value in properties.items()}
-    check({"vcpus": 4, "ram": 1024, "extra_specs": {f"hw:{name}": value for name, value in specs.items()}}, hardware)
+    said = {f"hw_{name}": value for name, value in properties.items()}
+    check({"vcpus": 4, "ram": 1024, "extra_specs": {f"hw:{name}": value for name, value in specs.items()}}, said)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,20 @@ def ask(specs: dict[str, str], **properties: str) -> None:
 )
 def test_what_can_be_is_let_in(specs: dict[str, str], properties: dict[str, str]) -> None:
     ask(specs, **properties)
+
+
+def test_what_was_allowed_is_remembered_by_all_that_was_asked_and_not_where_it_is_long() -> None:
+    hardware._check.cache_clear()
+    ask({}, cpu_policy="shared")
+    ask({}, cpu_policy="shared")
+    assert (hardware._check.cache_info().hits, hardware._check.cache_info().currsize) == (1, 1)
+    for _ in range(2):
+        with pytest.raises(errors.BadRequest, match="needs a cpu_dedicated_mask"):
+            ask({"cpu_policy": "mixed"}, cpu_policy="shared")
+    ask({}, description="x" * (hardware.SHORT + 1))
+    assert hardware._check.cache_info().currsize == 1
+    with pytest.raises(errors.BadRequest, match="do not divide evenly"):
+        ask({"numa_nodes": "3"}, description="x" * (hardware.SHORT + 1))
 
 
 @pytest.mark.parametrize(
