@@ -1,6 +1,7 @@
 """Topologies as messages."""
 
 import random
+from typing import Any
 
 import attrs
 import orjson
@@ -164,6 +165,23 @@ def test_of_a_group_with_another_member_nothing_but_the_member_is_written_and_no
         made = _crossed(next)
         assert made == next.now and made.groups[1] is before.groups[1]
         assert made.networks is before.networks and made.ports is before.ports
+
+
+def test_the_members_of_a_group_are_compared_once_for_all_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[object] = []
+    real = topologies._differences
+
+    def differences(before: tuple[object, ...], *rest: Any) -> object:
+        compared.extend(each for each in before if isinstance(each, str))
+        return real(before, *rest)
+
+    monkeypatch.setattr(topologies, "_differences", differences)
+    group = attrs.evolve(GROUPS[0], members=(*MEMBERS, "10.9.0.1/32"))
+    for revision in range(3):
+        before = attrs.evolve(_topology(), revision=revision, groups=GROUPS[:1])
+        next = NextTopology("mark", before, attrs.evolve(before, revision=10, groups=(group,)))
+        assert _crossed(next) == next.now
+    assert len(compared) == len(MEMBERS)
 
 
 def test_of_a_network_with_another_lease_nothing_but_the_lease_is_written() -> None:
