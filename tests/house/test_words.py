@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 import pytest
 
@@ -21,16 +22,15 @@ MEANT_OTHERWISE = {
 """Names with such a word, and why they have it."""
 
 
+@cache
 def _classes() -> dict[str, list[str]]:
+    """List the places of each class name; made by a test and not with the module, which every worker imports."""
     found: dict[str, list[str]] = {}
     for one in figures.sources():
         for node in ast.walk(one.tree):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(one.place)
     return found
-
-
-CLASSES = _classes()
 
 
 def _section(title: str) -> str:
@@ -48,7 +48,7 @@ def test_a_class_name_means_one_thing_or_the_glossary_says_why_not() -> None:
 def test_no_class_name_has_a_word_that_the_glossary_does_not_say(word: str) -> None:
     found = [
         f"{name} ({', '.join(places)})"
-        for name, places in CLASSES.items()
+        for name, places in _classes().items()
         if word in re.findall(r"[A-Z][a-z0-9]*", name)
     ]
     assert not found, f"the glossary says what to say instead of {word}: {'; '.join(found)}"
