@@ -19,6 +19,7 @@ from novakit.store.network.networks import networks
 from novakit.store.network.ports import NEEDS_DHCP, StoredAddress, addresses, port_groups, ports
 from novakit.store.network.routers import routers
 from novakit.store.network.security_group_rules import rules
+from novakit.store.network.security_groups import security_groups
 from novakit.store.network.subnets import subnets
 from novakit.store.schema import JsonRows, SortedRows
 
@@ -164,8 +165,12 @@ _LEGS = ports.c.device_owner.in_(_some("legs")) & ports.c.server_id.is_(None)
 _OF_NEEDING = sa.select(subnets.c.id, subnets.c.network_id).where(NEEDS_DHCP).cte("needing")
 _OF_LEGS = _lines(ports, LegLine._fields).where(_LEGS).cte("legs")
 _RULES = rules.c.security_group_id.in_(_some("groups"))
-_NAMED = port_groups.c.group_id.in_(_some("named")) | port_groups.c.group_id.in_(
-    sa.select(rules.c.remote_group_id).where(_RULES, rules.c.remote_group_id.is_not(None))
+_NAMED = port_groups.c.group_id.in_(
+    # One set: PostgreSQL looks at every row for what is in one set or in another.
+    sa.union(
+        sa.select(rules.c.remote_group_id).where(_RULES, rules.c.remote_group_id.is_not(None)),
+        sa.select(security_groups.c.id).where(security_groups.c.id.in_(_some("named"))),
+    )
 )
 _ON_SERVED = (
     sa.select(
@@ -187,12 +192,11 @@ _OF_GATEWAY = (
 
 
 def _around(*networks_too: _Question) -> tuple[_Question, ...]:
-    def among(column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-        return sa.or_(column.in_(_some("networks")), *(column.in_(each) for each in networks_too))
-
+    asked = sa.select(networks.c.id).where(networks.c.id.in_(_some("networks")))
+    wanted = sa.union(asked, *networks_too) if networks_too else asked
     return (
-        _lines(networks, NetworkLine._fields).where(among(networks.c.id)),
-        _lines(subnets, SubnetLine._fields).where(among(subnets.c.network_id)),
+        _lines(networks, NetworkLine._fields).where(networks.c.id.in_(wanted)),
+        _lines(subnets, SubnetLine._fields).where(subnets.c.network_id.in_(wanted)),
         _lines(rules, RuleLine._fields).where(_RULES),
         _members(_NAMED),
     )
