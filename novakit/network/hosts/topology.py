@@ -266,14 +266,14 @@ def _serve(
     """Add what DHCP on some networks must know; leases that were there `before` are there `now`, too."""
     dhcp_ports = {dhcp_port_id(network_id): network_id for network_id in served}
     on_dhcp: dict[str, list[AddressOnNetwork]] = defaultdict(list)
-    told = {key for key, subnet in found.by_id.items() if subnet.dhcp}
+    told = {key: subnet.network_id for key, subnet in found.by_id.items() if subnet.dhcp}
     for line in in_use:
         lease = before.get(line)
         if lease is None and line.port_id in dhcp_ports:
             on_dhcp[line.port_id].append(line)
-        elif line.subnet_id in told:
+        elif network_id := told.get(line.subnet_id):
             lease = now[line] = lease or _lease(line)
-            found.leases[line.network_id].append(lease)
+            found.leases[network_id].append(lease)
     for port_id, lines in on_dhcp.items():
         found.dhcp[dhcp_ports[port_id]] = DhcpPort(
             id=port_id, mac=lines[0].mac, addresses=_addresses((line.subnet_id, line.number) for line in lines)

@@ -7,7 +7,7 @@ from novakit_hookspecs.networks import Lease
 
 def test_leases_count_like_ports() -> None:
     lease = Lease(port_id="00000000-0000-4000-8000-000000000001", mac="fa:16:3e:00:00:01", ip="10.0.0.1", hostname="a")
-    told = Told(leases={AddressOnNetwork("p", "n", "m", "h", "s", number): lease for number in range(3)})
+    told = Told(leases={AddressOnNetwork("p", "m", "h", "s", number): lease for number in range(3)})
     assert told.size == 3
 
 

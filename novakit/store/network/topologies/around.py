@@ -91,7 +91,6 @@ class AddressOnNetwork(NamedTuple):
     """An address in use on a network, with what its port is called."""
 
     port_id: str
-    network_id: str
     mac: str
     hostname: str
     subnet_id: str
@@ -173,9 +172,7 @@ _NAMED = port_groups.c.group_id.in_(
     )
 )
 _ON_SERVED = (
-    sa.select(
-        *(ports.c[name] for name in ("id", "network_id", "mac", "hostname")), addresses.c.subnet_id, addresses.c.number
-    )
+    sa.select(*(ports.c[name] for name in ("id", "mac", "hostname")), addresses.c.subnet_id, addresses.c.number)
     .join(addresses, addresses.c.port_id == ports.c.id)
     .where(ports.c.network_id.in_(sa.select(_OF_NEEDING.c.network_id)))
 )
@@ -253,7 +250,7 @@ def _served(found: Sequence[Sequence[list[Any]]]) -> ServedByGateway:
         routers=[RouterLine(id, bool(snat), orjson.loads(routes)) for id, snat, routes in _by_age(up)],
         floating_ips=[FloatingIpLine._make(row) for row in _by_age(leading)],
         needing=[(subnet_id, network_id) for subnet_id, network_id in needing],
-        addresses=[*map(AddressOnNetwork._make, sorted(in_use, key=itemgetter(1, 5)))],
+        addresses=[*map(AddressOnNetwork._make, sorted(in_use, key=itemgetter(4)))],
     )
 
 
