@@ -190,8 +190,8 @@ class CloudState:
         """Ask for all that it is time for, in one statement."""
         # While some host is silent each look asks, so that its return counts at the next decision.
         signs = bool(self._silent) or now - self._liveness_at >= min(self.down_after / 4, 10.0)
-        facts = self.wanted & _ACTIVITY if now - self._activity_at >= ACTIVITY_EVERY else frozenset()
-        return await picture.news(session, self._ledger, signs=signs, facts=facts, placed=self._fresh)
+        facts, counts = self.wanted & _ACTIVITY, now - self._activity_at >= ACTIVITY_EVERY
+        return await picture.news(session, self._ledger, signs=signs, facts=facts, counts=counts, placed=self._fresh)
 
     async def reread(self, rows: Iterable[int]) -> None:
         """Read again what some hosts hold, after a claim on them was refused."""

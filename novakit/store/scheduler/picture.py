@@ -47,9 +47,16 @@ def _number(kind: str, number: sa.Select[*tuple[object, ...]]) -> sa.Select[*tup
     return sa.select(sa.literal(kind), key, sa.cast(number.scalar_subquery(), sa.BigInteger), text, moment)
 
 
+_SIGNS, _COUNTS = sa.bindparam("signs", type_=sa.Boolean), sa.bindparam("counts", type_=sa.Boolean)
+
+
 @cache
-def _news(dialect: str, signs: bool, facts: frozenset[str]) -> sa.CompoundSelect[*tuple[object, ...]]:
-    """Build the statement: rows of a kind, and of an id, a number, a text and a moment what the kind has."""
+def _news(dialect: str, facts: frozenset[str]) -> sa.CompoundSelect[*tuple[object, ...]]:
+    """Build the statement: rows of a kind, and of an id, a number, a text and a moment what the kind has.
+
+    What is not asked for each time is kept out by its parameters, and costs the database nothing then: to compile a
+    statement for each way to ask takes some 20 ms of a young process.
+    """
     null = sa.null()
     first, second = changes.SINCE[dialect].subquery().columns
     parts = [
@@ -57,35 +64,41 @@ def _news(dialect: str, signs: bool, facts: frozenset[str]) -> sa.CompoundSelect
         _number("host_change", sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0))),
         _number("aggregate_change", sa.select(sa.func.coalesce(sa.func.max(aggregates.c.changed), 0))),
         sa.select(sa.literal("ledger"), first, second, null, null),
+        sa.select(sa.literal("sign"), hosts.c.name, null, null, hosts.c.last_seen).where(_SIGNS),
     ]
-    if signs:
-        parts.append(sa.select(sa.literal("sign"), hosts.c.name, null, null, hosts.c.last_seen))
     for fact in sorted(facts):
-        counted = COUNTED[fact]
+        counted = COUNTED[fact].where(_COUNTS)
         parts.append(counted.with_only_columns(sa.literal(fact), *counted.selected_columns, null))
     if facts:
         done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))
         placed = among(dialect, servers.c.id, sa.bindparam("placed"))
-        parts.append(sa.select(sa.literal("written"), servers.c.id, null, null, null).where(placed, done))
+        parts.append(sa.select(sa.literal("written"), servers.c.id, null, null, null).where(_COUNTS, placed, done))
     return sa.union_all(*parts)
 
 
 async def news(
-    session: Session, seen: int, *, signs: bool = False, facts: Set[str] = frozenset(), placed: Iterable[str] = ()
+    session: Session,
+    seen: int,
+    *,
+    signs: bool = False,
+    facts: Set[str] = frozenset(),
+    counts: bool = True,
+    placed: Iterable[str] = (),
 ) -> News:
     """Read whether hosts or aggregates changed, and what of the ledger did after `seen`; 0 asks for all of it.
 
-    With `signs` also when hosts gave a sign of life, and with `facts` of `COUNTED` what goes on on the hosts and which
-    of the servers that were just `placed` are counted there: as of one moment, so that each is counted once.
+    With `signs` also when hosts gave a sign of life, and with `counts` what goes on on the hosts, of the `facts` of
+    `COUNTED` that anybody wants to know, and which of the servers that were just `placed` are counted there: as of one
+    moment, so that each is counted once.
     """
-    asked: dict[str, object] = {"seen": seen}
+    asked: dict[str, object] = {"seen": seen, "signs": signs}
     if facts:
-        asked["placed"] = several(session.dialect, placed)
+        asked |= {"counts": counts, "placed": several(session.dialect, placed if counts else ())}
     numbers: dict[str, int] = {}
     ledger: list[tuple[str | None, int]] = []
     marks: dict[str, datetime] = {}
     activity = Activity()
-    statement = _news(session.dialect, signs, frozenset(facts))
+    statement = _news(session.dialect, frozenset(facts))
     for kind, key, number, text, moment in await session.rows(statement, asked):
         if kind == "ledger":
             ledger.append((key, number))
@@ -103,7 +116,7 @@ async def news(
         ledger=changed,
         next_ledger=following,
         signs=marks if signs else None,
-        activity=activity if facts else None,
+        activity=activity if facts and counts else None,
     )
 
 

@@ -12,8 +12,10 @@ from novakit import world
 from novakit.calls.scheduler import Refusal, Selection
 from novakit.scheduler import claims
 from novakit.scheduler.tries import Waiting
+from novakit.store import Session
 from novakit.store.compute import aggregates, hosts, servers
 from novakit.store.scheduler import picture
+from novakit.store.scheduler.activity import COUNTED
 from novakit_hookspecs.columns import of_class
 
 
@@ -158,6 +160,37 @@ async def test_what_a_server_gives_back_that_is_placed_elsewhere_is_read(cloud: 
     scheduler.state.mark_stale()
     await scheduler.state.refresh()
     assert counted(scheduler) == await cloud.usage() == {left.host: 0, found.host: 1024}
+
+
+async def test_whatever_a_look_asks_for_it_is_one_statement_and_nothing_else_is_read(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add_hosts(2)
+    now, id = world.now(), world.new_id()
+    one = {"id": id, "project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "active"}
+    one |= {"vcpus": 1, "memory_mb": 1, "reservation_id": "r-1", "created_at": now, "updated_at": now}
+    one |= {"host": "host0", "task_state": "spawning", "flavor": {"name": "m1"}, "image_properties": {"os": "x"}}
+    async with cloud.store.write() as session:
+        await servers.add(session, [one])
+    asked, told, rows = set(), set(), Session.rows
+
+    async def noted(self: Session, statement: Any, values: Any = None) -> Any:
+        asked.add(statement)
+        found = await rows(self, statement, values)
+        told.update(row[0] for row in found)
+        return found
+
+    monkeypatch.setattr(Session, "rows", noted)
+    always, of_servers = {"hosts", "host_change", "aggregate_change", "ledger"}, {*COUNTED, "written"}
+    async with cloud.store.read() as session:
+        for signs in (False, True):
+            for counts in (False, True):
+                told.clear()
+                ways = {"signs": signs, "facts": frozenset(COUNTED), "counts": counts, "placed": [id]}
+                found = await picture.news(session, 0, **ways)
+                assert told == always | ({"sign"} if signs else set()) | (of_servers if counts else set())
+                assert (found.signs is not None, found.activity is not None) == (signs, counts)
+    assert len(asked) == 1
 
 
 async def test_a_claim_that_a_look_has_dropped_from_the_picture_is_read(cloud: Any, make: Any) -> None:
