@@ -23,6 +23,7 @@ from novakit.calls.counts import ConductorCounts, OperationCounts
 from novakit.compute.states import UndefinedMove
 from novakit.concurrency.deadlines import Deadline
 from novakit.conductor.guests import age
+from novakit.conductor.leases import LEASE, Leases
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import AnyStep, AnyVerb, undone
@@ -38,11 +39,6 @@ log = structlog.get_logger(__name__)
 OVERTAKEN = "The server has changed since this was asked for."
 """What a server's owner is told of a change that an older backup has open, and nobody asks for any more."""
 
-LEASE = timedelta(seconds=15)
-"""How long another engine waits before it takes an operation over: three renewals, one of which may fail. A killed
-conductor delays its operations by as much."""
-LOOK_EVERY = 1.0
-"""Seconds between two looks at the leases of others: how much later than `LEASE` a void one may be noticed."""
 REST = 0.5
 """Seconds after which the engine looks for work that nobody told it of: what was postponed, and what others left."""
 GATHER = 0.002
@@ -70,10 +66,8 @@ class Engine:
     _interruptible: set[str] = attrs.field(factory=set)
     _found: frozenset[str] = frozenset()
     """Operations that were open when this engine started; a restored backup has some that ended long ago."""
+    leases: Leases = attrs.field(init=False)
     _outcomes: Outcomes = attrs.field(init=False)
-    _leases: dict[str, tuple[rows.OperationLease, float]] = attrs.field(factory=dict)
-    """Leases of operations that do not run here, and since when each is known, by the monotonic clock."""
-    _looked_at: float = -1e9
     _silences: dict[str, float] = attrs.field(factory=dict)
     """By operation: when its host was silent first, by the monotonic clock."""
     _wake: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -84,6 +78,7 @@ class Engine:
     _stopping: bool = False
 
     def __attrs_post_init__(self) -> None:
+        self.leases = Leases(self.parts.store, self.owner, self.limit)
         self._outcomes = Outcomes(self.parts.store, self.owner)
 
     @property
@@ -112,7 +107,8 @@ class Engine:
                         await self._look()
                         looked = True
                     if alone:
-                        await self._take_over()
+                        if freed := await self.leases.take_over():
+                            log.info("took over operations that were under way", count=freed)
                         alone = False
                     await self._lease()
                 except Exception as error:
@@ -127,46 +123,17 @@ class Engine:
         async with self.store.read() as session:
             self._found = frozenset(row["id"] for row in await rows.unfinished(session))
 
-    async def _take_over(self) -> None:
-        async with self.store.write() as session:
-            freed = await rows.forget_leases(session)
-        if freed:
-            log.info("took over operations that were under way", count=freed)
-
     async def _lease(self) -> None:
-        free = self.limit - len(self._running)
-        if free <= 0:
+        if self.leases.free <= 0:
             return
-        void = await self._void_leases()
         # What comes while something runs may wait for that to end, and of two that come at once the second may be for
         # the server of the first. After what was told of once while nothing ran nothing waits: its end is followed by
         # no look, which would be a transaction.
         came_alone, self._told = self._told == 1 and not self._running, 0
-        # A lease that is lost with the power leaves its operation free, and whoever held it is gone.
-        async with self.store.write(flushed=False) as session:
-            until = world.now() + LEASE
-            # Not what runs here, whatever its lease says: a wall clock that is set forward makes every lease look void.
-            taken = await rows.lease(session, self.owner, until, free, running=self._running, void=void)
-        self._looks_again = not came_alone or len(taken) == free
+        taken = await self.leases.take()
+        self._looks_again = not came_alone or self.leases.free <= 0
         for row in taken:
             self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
-
-    async def _void_leases(self) -> dict[str, rows.OperationLease]:
-        """Return the leases that were not renewed for longer than a lease, by this process's own clock.
-
-        What stands in them is a moment of another machine's wall clock, which may have been set since.
-        """
-        now = world.monotonic()
-        if now - self._looked_at >= LOOK_EVERY:
-            self._looked_at = now
-            async with self.store.read() as session:
-                found = await rows.leases(session)
-            known, self._leases = self._leases, {}
-            for id, lease in found.items():
-                if id not in self._running:
-                    before = known.get(id)
-                    self._leases[id] = before if before is not None and before[0] == lease else (lease, now)
-        return {id: lease for id, (lease, since) in self._leases.items() if now - since > LEASE.total_seconds()}
 
     async def _rest(self) -> None:
         try:
@@ -181,14 +148,12 @@ class Engine:
         """Renew what runs, and interrupt what a delete elsewhere cancelled."""
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
-            if self._running:
-                try:
-                    async with self.store.write() as session:
-                        gone = await rows.renew(session, self.owner, self._running, world.now() + LEASE)
-                except Exception as error:
-                    log.error("leases could not be renewed", **_why(error))
-                    continue
-                self.interrupt(gone)
+            try:
+                gone = await self.leases.renew()
+            except Exception as error:
+                log.error("leases could not be renewed", **_why(error))
+                continue
+            self.interrupt(gone)
 
     def interrupt(self, operation_ids: set[str]) -> None:
         """Stop cancelled operations where they may be stopped; the others see it at their next step."""
@@ -216,6 +181,7 @@ class Engine:
             log.error("an operation could not be continued", operation=row["id"], kind=row["kind"], exc_info=error)
         finally:
             self._running.pop(row["id"], None)
+            self.leases.held.discard(row["id"])
             self._interruptible.discard(row["id"])
             if self._looks_again:
                 self._told += 2  # more than one may have waited

@@ -10,8 +10,8 @@ from novakit.bus import Unreachable
 from novakit.conductor.engine import Engine
 from novakit.conductor.work import Postponed, Work
 from novakit.store import Store
-from tests.unit.conductor.test_engine import Diary, Notes, _ask, _engine, _row, _until, diary, quiet, store
-from tests.unit.conductor.test_leases import Clock, Parts
+from tests.unit.conductor.test_engine import Diary, Notes, Tools, _ask, _engine, _row, _until, diary, quiet, store
+from tests.unit.conductor.test_leases import Clock
 
 assert diary and quiet and store
 
@@ -39,8 +39,8 @@ async def _is_done(store: Store, operation: str) -> bool:
 
 @pytest.mark.parametrize(("written", "counted"), [(30, 30), (9 * 3600, 300), (-3600, 0)])
 def test_a_clock_that_was_set_uses_half_of_the_patience_at_most(written: int, counted: int) -> None:
-    clock, parts = Clock(), Parts
-    engine = Engine(parts(None), {}, patience=600.0)  # type: ignore[arg-type]
+    clock = Clock()
+    engine = Engine(Tools(None), {}, patience=600.0)  # type: ignore[arg-type]
     row: Any = {"id": "one", "silent_since": world.now() - timedelta(seconds=written)}
     with world.using(clock):
         since = engine._silence(row)
