@@ -25,7 +25,8 @@ from novakit.compute.keypairs import Keypairs
 from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import ServerGroups
 from novakit.compute.servers import Servers
-from novakit.conductor.requests import Requests
+from novakit.conductor.leases import Leases
+from novakit.conductor.requests import Handover, Requests
 from novakit.conductor.verbs.create import Creation
 from novakit.config import Config
 from novakit.control import Control
@@ -82,7 +83,14 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
     mount("/volume", volume.service, None)
     if "compute" in config.api.enabled:
         domain = compute_of(
-            config, control.store, bus, control.identity, control.images, control.networks, control.liveness
+            config,
+            control.store,
+            bus,
+            control.identity,
+            control.images,
+            control.networks,
+            control.liveness,
+            control.engine.leases if control.engine is not None else None,
         )
         mount("/compute", compute.SERVICE, domain)
     control.monitoring(bus, plugins, requests).mount(root)
@@ -97,8 +105,12 @@ def compute_of(
     images: Images,
     networks: Networks,
     liveness: Liveness | None = None,
+    leases: Leases | None = None,
 ) -> Compute:
-    """Compose the domain of the compute API on one store; without `liveness` it looks for hosts' signs itself."""
+    """Compose the domain of the compute API on one store.
+
+    Without `liveness` it looks for hosts' signs itself; `leases` are those of the engine in this process.
+    """
     quotas = Quotas(store)
     return Compute(
         shows_passwords=config.api.enable_instance_password,
@@ -109,7 +121,7 @@ def compute_of(
         keypairs=Keypairs(store, quotas),
         quotas=quotas,
         servers=Servers(store, Targets(HostCalls, bus, config), networks),
-        creation=Creation(store, bus, images, networks, quotas, config.device_profiles),
+        creation=Creation(store, Handover(store, bus, leases), images, networks, quotas, config.device_profiles),
         requests=Requests(store, bus),
         hosts=Hosts(store, bus, liveness or Liveness(config.conductor.host_down_after)),
         aggregates=Aggregates(store, bus),

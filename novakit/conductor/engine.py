@@ -10,6 +10,7 @@ where the next one is quick.
 """
 
 import asyncio
+import contextvars
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -27,11 +28,10 @@ from novakit.conductor.leases import LEASE, Leases
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import AnyStep, AnyVerb, undone
-from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, Postponed, Rewind
+from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, OperationRow, Postponed, Rewind
 from novakit.errors import InsufficientStorage
 from novakit.store import Store
 from novakit.store import operations as rows
-from novakit.store.engine import Row
 from novakit.store.faults import is_passing
 
 log = structlog.get_logger(__name__)
@@ -64,6 +64,8 @@ class Engine:
     """Operations that this engine ended, by kind and final state."""
     _running: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _interruptible: set[str] = attrs.field(factory=set)
+    _context: contextvars.Context = attrs.field(factory=contextvars.copy_context)
+    """In which operations run, whoever has asked for them."""
     _found: frozenset[str] = frozenset()
     """Operations that were open when this engine started; a restored backup has some that ended long ago."""
     leases: Leases = attrs.field(init=False)
@@ -73,12 +75,12 @@ class Engine:
     _wake: asyncio.Event = attrs.field(factory=asyncio.Event)
     _told: int = 0
     """How often somebody said that there may be new work since the last look for it."""
-    _looks_again: bool = True
+    _looks_again: bool = False
     """Whether work may wait for the end of what runs."""
     _stopping: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self.leases = Leases(self.parts.store, self.owner, self.limit)
+        self.leases = Leases(self.parts.store, self.owner, self.limit, self._begin)
         self._outcomes = Outcomes(self.parts.store, self.owner)
 
     @property
@@ -98,6 +100,7 @@ class Engine:
 
     async def run(self, *, alone: bool) -> None:
         """Run until `stop`; `alone` says that no other engine shares the store, so old leases are void."""
+        self._context = contextvars.copy_context()
         keeper, looked = world.spawn(self._keep_leases(), name="operations/leases"), False
         try:
             while not self._stopping:
@@ -111,6 +114,7 @@ class Engine:
                             log.info("took over operations that were under way", count=freed)
                         alone = False
                     await self._lease()
+                    self.leases.is_open = not self._stopping
                 except Exception as error:
                     # Never let the loop end: an engine that leases nothing any more looks healthy and does nothing.
                     log.error("operations could not be leased", **_why(error))
@@ -124,16 +128,23 @@ class Engine:
             self._found = frozenset(row["id"] for row in await rows.unfinished(session))
 
     async def _lease(self) -> None:
-        if self.leases.free <= 0:
-            return
         # What comes while something runs may wait for that to end, and of two that come at once the second may be for
         # the server of the first. After what was told of once while nothing ran nothing waits: its end is followed by
         # no look, which would be a transaction.
-        came_alone, self._told = self._told == 1 and not self._running, 0
+        told, ran = self._told, bool(self.leases.held)
+        self._told = 0
         taken = await self.leases.take()
-        self._looks_again = not came_alone or self.leases.free <= 0
+        came_together = told > 1 or (told == 1 and ran) or (told == 0 and bool(taken))
+        self._looks_again = self.leases.waits or came_together or (self._looks_again and ran)
         for row in taken:
-            self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
+            self._begin(row, {})
+
+    def _begin(self, row: OperationRow, seen: Mapping[str, object]) -> None:
+        if self._stopping:
+            return  # whoever goes on with it finds it by its lease
+        # Not in the context of a request that brought it: a span, and a place among requests, are that one's.
+        name = f"operation/{row['kind']}/{row['id']}"
+        self._running[row["id"]] = self._context.run(world.spawn, self._one(row, seen), name=name)
 
     async def _rest(self) -> None:
         try:
@@ -164,6 +175,7 @@ class Engine:
     async def stop(self, within: float) -> None:
         """Take no new work, let what runs finish for `within` seconds, then leave the rest to the next start."""
         self._stopping = self._outcomes.stopping = True
+        self.leases.is_open = False
         self.wake()
         if tasks := list(self._running.values()):
             _, left = await asyncio.wait(tasks, timeout=within)
@@ -171,9 +183,9 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def _one(self, row: Row) -> None:
+    async def _one(self, row: OperationRow, seen: Mapping[str, object]) -> None:
         try:
-            await self._run(row)
+            await self._run(row, seen)
         except Lost:
             log.warning("lease lost", operation=row["id"], kind=row["kind"])
         except Exception as error:
@@ -187,7 +199,7 @@ class Engine:
                 self._told += 2  # more than one may have waited
                 self._wake.set()
 
-    async def _run(self, row: Row) -> None:
+    async def _run(self, row: OperationRow, seen: Mapping[str, object]) -> None:
         if row["cancelled"]:
             # Nothing of it is read: a delete must not wait for an operation that is not understood here.
             await self._end_cancelled(row)
@@ -200,7 +212,7 @@ class Engine:
                 kind=row["kind"],
             )
             return
-        work: AnyWork = verb.work(row)
+        work: AnyWork = verb.work(row, seen)
         try:
             if work.attempt == 1:
                 self.note(work, "begun")
@@ -216,7 +228,7 @@ class Engine:
             if not self._stopping:
                 await self._finish(work, "cancelled", [])
 
-    async def _end_cancelled(self, row: Row) -> None:
+    async def _end_cancelled(self, row: OperationRow) -> None:
         async with self.store.write() as session:
             kept = {name: value for name, value in row["data"].items() if name not in SECRETS}
             ended = {"state": "cancelled", "finished_at": world.now(), "data": kept}
@@ -224,7 +236,7 @@ class Engine:
         self._silences.pop(row["id"], None)
         self.ended[row["kind"], "cancelled"] += 1
 
-    async def _walk(self, verb: AnyVerb, work: AnyWork, row: Row) -> None:
+    async def _walk(self, verb: AnyVerb, work: AnyWork, row: OperationRow) -> None:
         """Do what is left of the operation, or take it back, until it ends or has to wait."""
         step, silent = row["step"], self._silence(row)
         undoing, asked = row["state"] == "undoing" and not verb.tireless, work.id not in self._found or verb.places
@@ -371,7 +383,7 @@ class Engine:
         self.ended[work.kind, state] += 1
         self.note(work, state)
 
-    def _silence(self, row: Row) -> float | None:
+    def _silence(self, row: OperationRow) -> float | None:
         """Return since when the operation's host is silent, by the monotonic clock; None where it answered last."""
         since: datetime | None = row["silent_since"]
         if since is None:

@@ -2,17 +2,23 @@
 
 The idea: a lease is a row's owner and a moment, and it holds for as long as its owner writes another moment now and
 then. Whoever would take an operation over looks at the leases once a second, and counts by its own clock how long one
-has stayed the same.
+has stayed the same. An operation that is asked for in the process of an engine which has room is written with its
+lease, and begun as soon as it is committed.
 The invariant: the moment in a lease is compared for being the same and never for being late, as it is of another
-machine's clock. What is held here is not leased here again, whatever its lease says.
-The cost: one small read a second, and a write every five for all that is held.
+machine's clock. What is held here is not leased here again, whatever its lease says; nothing that is asked for now
+takes a place for which something older waits.
+The cost: one small read a second, and a write every five for all that is held. An operation that is written with its
+lease costs no transaction of its own for that, and no look for it.
 """
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import attrs
 
 from novakit import world
+from novakit.conductor.work import OperationRow
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.engine import Row
@@ -32,8 +38,18 @@ class Leases:
     owner: str
     limit: int
     """How many operations it holds at a time."""
+    begin: Callable[[OperationRow, Mapping[str, object]], None]
+    """Runs an operation that is leased; with it goes what its first steps would read."""
     held: set[str] = attrs.field(factory=set)
-    """The operations that it works on."""
+    """The operations that it works on, or will as soon as they are committed."""
+    is_open: bool = False
+    """Whether operations may be leased as they are asked for: not before the engine has looked for older ones."""
+    waits: bool = False
+    """Whether something may wait that there was no room for."""
+    _looked_for: int = 0
+    """For how many a look is under way that has not said yet what it found."""
+    _reserved: dict[str, rows.OperationLease] = attrs.field(factory=dict)
+    """What is asked for and not committed yet."""
     _others: dict[str, tuple[rows.OperationLease, float]] = attrs.field(factory=dict)
     """Leases of operations that are not held here, and since when each is known, by the monotonic clock."""
     _looked_at: float = -1e9
@@ -50,14 +66,58 @@ class Leases:
 
     async def take(self) -> list[Row]:
         """Lease what waits, the oldest first, as far as there is room."""
-        void, free = await self.void(), self.free
-        # A lease that is lost with the power leaves its operation free, and whoever held it is gone.
-        async with self.store.write(flushed=False) as session:
-            until = world.now() + LEASE
-            # Not what is held here, whatever its lease says: a wall clock set forward makes every lease look void.
-            taken = await rows.lease(session, self.owner, until, free, running=self.held, void=void)
-        self.held.update(row["id"] for row in taken)
+        self.waits = self.free <= 0
+        if self.waits:
+            return []
+        void, taken = await self.void(), list[Row]()
+        try:
+            # A lease that is lost with the power leaves its operation free, and whoever held it is gone.
+            async with self.store.write(flushed=False) as session:
+                until, free = world.now() + LEASE, max(self.free, 0)
+                self._looked_for = free
+                # Not what is held here, whatever its lease says: a wall clock set forward makes every lease look void.
+                taken = await rows.lease(session, self.owner, until, free, running=self.held, void=void)
+                self.held.update(row["id"] for row in taken)
+                # Now, and not once it is committed: on SQLite that lets others on, which are to find room.
+                self._looked_for = 0
+        except BaseException:
+            self.held.difference_update(row["id"] for row in taken)
+            raise
+        finally:
+            self._looked_for = 0
+        self.waits = len(taken) == free
         return taken
+
+    def reserve(self, new: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+        """Keep room for the first of some operations; returns these with their leases, as they are to be written.
+
+        Whoever writes them calls `begin_reserved` once they are committed, and `give_up` in any case.
+        """
+        if not self.is_open or self.waits:
+            return []
+        until = world.now() + LEASE
+        room = max(self.free - self._looked_for, 0)
+        # One that is held is written a second time, by somebody who does not know that it is committed: in vain.
+        if any(row["id"] in self.held for row in new[:room]):
+            return []
+        leased = [rows.leased(row, self.owner, until) for row in new[:room]]
+        for row in leased:
+            self.held.add(str(row["id"]))
+            self._reserved[str(row["id"])] = rows.OperationLease(self.owner, until)
+        return leased
+
+    def begin_reserved(self, leased: Sequence[OperationRow], seen: Sequence[Mapping[str, object]]) -> None:
+        """Begin what is committed; `seen` is what each one's first steps would read."""
+        for row, known in zip(leased, seen, strict=False):
+            del self._reserved[row["id"]]
+            self.begin(row, known)
+
+    def give_up(self, leased: Sequence[OperationRow]) -> None:
+        """Keep no room for what was not committed; what may be in the database nevertheless is found at once."""
+        for row in leased:
+            if (lease := self._reserved.pop(row["id"], None)) is not None:
+                self.held.discard(row["id"])
+                self._others[row["id"]] = lease, -math.inf
 
     async def void(self) -> dict[str, rows.OperationLease]:
         """Return the leases that were not renewed for longer than a lease, by this process's own clock.

@@ -6,9 +6,10 @@ The invariant: a request is decided on the server's state and written only while
 the same moment the later one is therefore decided on what the first one made of the server, on every database.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -18,6 +19,7 @@ from novakit.bus import Bus, BusError, topics
 from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.concurrency.gather import Gather
+from novakit.conductor.leases import Leases
 from novakit.conductor.verb import AnyVerb, Asked, Begun
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
@@ -164,6 +166,49 @@ def operation_of(
         return {**row, "events": [{"name": verb.event_of(verb.steps[0]), "started_at": at}]}
     event = {"name": f"api_{verb.kind}", "started_at": at, "finished_at": at, "result": "Success", "host": memory.host}
     return {**row, "events": [event], "state": "done", "finished_at": now}
+
+
+@attrs.frozen
+class Handover:
+    """Gets new operations run: by the engine of this process, where it has room, or by whichever looks first."""
+
+    store: Store
+    bus: Bus
+    leases: Leases | None = None
+    """Those of the engine in this process; None where there is none."""
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[tuple[Session, "NewOperations"]]:
+        """Open a transaction that writes operations, which are run once it is on the disk."""
+        new = NewOperations(self)
+        try:
+            async with self.store.write() as session:
+                yield session, new
+        finally:
+            if self.leases is not None:
+                self.leases.give_up(new.leased)
+
+
+@attrs.define
+class NewOperations:
+    """The operations that one transaction writes."""
+
+    _by: Handover
+    leased: Sequence[Mapping[str, object]] = ()
+    """Those that the engine of this process runs."""
+
+    async def add(
+        self, session: Session, new: Sequence[Mapping[str, object]], seen: Sequence[Mapping[str, object]]
+    ) -> None:
+        """Insert them; `seen` is what the first steps of each need not read. Once in a transaction."""
+        leases = self._by.leases
+        if leases is not None:
+            self.leased = leases.reserve(new)
+            session.after_commit(partial(leases.begin_reserved, self.leased, seen))
+        await operations.add(session, [*self.leased, *new[len(self.leased) :]])
+        if len(self.leased) < len(new):
+            # Not by those who asked: one that hangs up would leave its operation to the engine's next look.
+            session.followed_by(partial(tell_conductor, self._by.bus))
 
 
 async def tell_conductor(bus: Bus, cancelled: Collection[str] = ()) -> None:

@@ -12,7 +12,7 @@ import attrs
 from novakit import world
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.work import AnyWork, Commit, M, Memory, Work, move_of
+from novakit.conductor.work import AnyWork, Commit, M, Memory, OperationRow, Work, move_of
 from novakit.context import RequestContext
 from novakit.store.engine import Row, Session
 
@@ -182,9 +182,12 @@ class Verb(Generic[M]):
         """Return the move of an event."""
         return move_of(self.moves, event)
 
-    def work(self, row: Row) -> Work[M]:
-        """Take an operation's row. Raises TypeError or ValueError when what it remembers cannot be read."""
-        return Work.of(row, self.moves, self.remembers)
+    def work(self, row: OperationRow, seen: Mapping[str, object]) -> Work[M]:
+        """Take an operation's row, and what is known beside it.
+
+        Raises TypeError or ValueError when what it remembers cannot be read.
+        """
+        return Work.of(row, self.moves, self.remembers, seen)
 
     def after(self, step: str | None) -> Sequence[Step[M]]:
         """Return the steps that are left once `step` is done."""

@@ -19,7 +19,7 @@ import attrs
 
 from novakit.compute.states import Move, Moved
 from novakit.concurrency.deadlines import Alarm
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit_hookspecs.plain import to_plain, to_record
 
 Commit = Callable[[Session], Awaitable[None]]
@@ -48,6 +48,13 @@ class Memory:
 
     host: str | None = None
     """Where the steps do their work; shown with them."""
+
+
+class OperationRow(Protocol):
+    """The row of an operation, as it was read or as it was just written."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return the value of a column."""
 
 
 SECRETS = frozenset({"admin_pass"})
@@ -106,8 +113,13 @@ class Work(Generic[M]):
     """Whether its guest has seen more than this database, so that nobody asks for it any more; never written."""
 
     @classmethod
-    def of(cls, row: Row, moves: Sequence[Move], remembers: type[M]) -> "Work[M]":
-        """Take an operation's row. Raises TypeError or ValueError when what it remembers cannot be read."""
+    def of(
+        cls, row: OperationRow, moves: Sequence[Move], remembers: type[M], seen: Mapping[str, object] | None = None
+    ) -> "Work[M]":
+        """Take an operation's row, and what is known beside it.
+
+        Raises TypeError or ValueError when what it remembers cannot be read.
+        """
         known = {field.name for field in attrs.fields(remembers)}
         return cls(
             id=row["id"],
@@ -121,6 +133,7 @@ class Work(Generic[M]):
             memory=remembered(remembers, row["data"]),
             events=list(row["events"]),
             beside={name: value for name, value in row["data"].items() if name not in known},
+            seen=dict(seen or {}),
         )
 
     @property

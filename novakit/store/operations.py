@@ -61,11 +61,34 @@ _ADD = sa.insert(operations)
 
 async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert operations that are to be run as soon as this transaction is committed."""
+    await session.execute(_ADD, [_whole(row) for row in rows])
+
+
+def leased(row: Mapping[str, object], owner: str, until: datetime) -> dict[str, object]:
+    """Return a new operation with its first lease: what `add` writes and `lease` would return, but for the number."""
+    return {**_whole(row), "state": "running", "attempt": 1, "owner": owner, "lease_until": until}
+
+
+def _whole(row: Mapping[str, object]) -> dict[str, object]:
+    """Return the row of a new operation with every column, so that all of them are one statement."""
     now = world.now()
-    await session.execute(
-        _ADD,
-        [{"data": {}, "state": "pending", "created_at": now, "updated_at": now, **row} for row in rows],
-    )
+    return {
+        "state": "pending",
+        "step": None,
+        "data": {},
+        "events": [],
+        "cancelled": False,
+        "attempt": 0,
+        "not_before": None,
+        "silent_since": None,
+        "owner": None,
+        "lease_until": None,
+        "reason": None,
+        "created_at": now,
+        "updated_at": now,
+        "finished_at": None,
+        **row,
+    }
 
 
 MOST_OF_SERVER = 500

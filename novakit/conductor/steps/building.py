@@ -77,14 +77,16 @@ class Building(Memory):
 
 
 B = TypeVar("B", bound=Building)
+SERVER = "server"
+"""Under which name the server's row is kept among what was seen; one that was just written has no number."""
 TAKEN = "{} has a guest of this server that is newer than the database, which was restored from a backup."
 
 
 async def server_of(work: AnyWork, parts: Parts) -> Row:
     """Read the server once: what its plan is made of does not change while it is built."""
-    if "server" not in work.seen:
-        work.seen["server"] = await parts.servers.read(work.server_id)
-    server: Row | None = work.seen["server"]
+    if SERVER not in work.seen:
+        work.seen[SERVER] = await parts.servers.read(work.server_id)
+    server: Row | None = work.seen[SERVER]
     if server is None:
         raise Failed("The server was deleted meanwhile.")
     return server
@@ -116,7 +118,7 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
     work.seen["chosen"] = result.host
     placed: dict[str, object] = {"host": result.host, "node": result.node, "availability_zone": zone}
     # The config drive and the guest's note tell where the server is, and are written from what was read before that.
-    work.seen["server"] = {**server, **placed}
+    work.seen[SERVER] = {**server, **placed}
     return placed
 
 

@@ -11,13 +11,12 @@ of which one flush of the disk is a part.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import attrs
 
 from novakit import errors, world
-from novakit.bus import Bus, RemoteError
+from novakit.bus import RemoteError
 from novakit.compute.flavors import hardware
 from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Server
@@ -26,7 +25,7 @@ from novakit.compute.servers import new_server
 from novakit.compute.states import ANY, POWER_NUMBERS, REQUEST, UNDO, Move, when
 from novakit.concurrency.gather import Gather
 from novakit.conductor.parts import Parts
-from novakit.conductor.requests import operation_of, tell_conductor
+from novakit.conductor.requests import Handover, NewOperations, operation_of
 from novakit.conductor.steps import building, clearing
 from novakit.conductor.verb import FieldRule, OwnRoute, Step, Verb
 from novakit.conductor.work import Commit, Failed, Work
@@ -34,7 +33,7 @@ from novakit.context import RequestContext
 from novakit.image import Image, Images
 from novakit.network import Networks, Requested
 from novakit.request_spec.device_profiles import DeviceProfile, applied
-from novakit.store import Session, Store, operations, quota
+from novakit.store import Session, Store, quota
 from novakit.store.compute import server_groups, servers
 from novakit_hookspecs.fields import tuple_field
 
@@ -194,7 +193,7 @@ class Creation:
     """Begins creates: what `Requests` is for the verbs of servers that are there."""
 
     store: Store
-    bus: Bus
+    handover: Handover
     images: Images
     networks: Networks
     quotas: Quotas
@@ -246,12 +245,12 @@ class Creation:
 
     async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
         """Write what requests that came together ask for; return how many servers of each, or why it is refused."""
-        async with self.store.write() as session:
-            # Not by each of those who asked: one that hangs up would leave its server to the engine's next look.
-            session.followed_by(partial(tell_conductor, self.bus))
-            return await self._write_new(session, batch)
+        async with self.handover.writing() as (session, new):
+            return await self._write_new(session, new, batch)
 
-    async def _write_new(self, session: Session, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
+    async def _write_new(
+        self, session: Session, new: NewOperations, batch: Sequence["_New"]
+    ) -> "list[int | errors.NovakitError]":
         projects = {each.project for each in batch}
         await quota.hold(session, "servers", projects)
         books = {project: await self.quotas.book(session, project) for project in projects}
@@ -272,7 +271,8 @@ class Creation:
                 await server_groups.join(session, each.group, [row["id"] for row in each.servers[:count]])
         if rows:
             await servers.add(session, rows)
-            await operations.add(session, begun)
+            # What is read of a server later is what is written of it now; only its number is the database's.
+            await new.add(session, begun, [{building.SERVER: servers.as_read(row)} for row in rows])
         return written
 
     async def _members(self, session: Session, new: "_New") -> int:

@@ -1,10 +1,11 @@
 """Servers: one row each, kept after deletion so that it can still be listed."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import attrs
+import orjson
 import sqlalchemy as sa
 
 from novakit import world
@@ -95,6 +96,28 @@ _SOME = sa.select(servers).where(servers.c.id.in_(sa.bindparam("keys", expanding
 async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert new servers, numbered in the order given."""
     await session.execute(_ADD, list(rows))
+
+
+def as_read(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row that `add` inserts as it is read from the database then, but for `number`, which that gives it."""
+    values = {name: default() for name, default in _LEFT_OUT.items()} | dict(row)
+    for name in _JSON:
+        if values[name] is not None:
+            values[name] = orjson.loads(orjson.dumps(values[name]))
+    return values
+
+
+def _unless_given(column: sa.Column[Any]) -> Callable[[], Any]:
+    """Return what makes the value of a column that an insert leaves out."""
+    default = column.default
+    if default is None:
+        return lambda: None
+    assert isinstance(default, sa.ColumnDefault)
+    return partial(default.arg, None) if default.is_callable else lambda: default.arg
+
+
+_LEFT_OUT = {column.name: _unless_given(column) for column in servers.c if column.name != "number"}
+_JSON = [column.name for column in servers.c if isinstance(column.type, sa.JSON)]
 
 
 async def server(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:

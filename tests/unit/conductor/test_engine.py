@@ -1,6 +1,7 @@
 """The engine of durable operations, on a real store."""
 
 import asyncio
+import contextvars
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,11 +15,12 @@ import sqlalchemy as sa
 import structlog
 
 from novakit import world
-from novakit.bus import RemoteError, RemoteRefused, Unreachable
+from novakit.bus import MemoryBus, RemoteError, RemoteRefused, Unreachable
 from novakit.calls.host import GuestNote
 from novakit.conductor import engine as conducting
 from novakit.conductor import outcomes
 from novakit.conductor.engine import Engine
+from novakit.conductor.requests import Handover
 from novakit.conductor.verb import Step, Verb
 from novakit.conductor.work import Commit, Failed, Memory, Postponed, Rewind, Work
 from novakit.store import Session, Store, operations
@@ -314,6 +316,61 @@ async def test_more_than_the_engine_runs_at_once_is_taken_when_something_ends(
         many = [(await _ask(store, "go", server=str(number)))[0] for number in range(3)]
         engine.wake()
         await _ended(store, *many)
+
+
+async def test_what_is_written_with_its_lease_runs_without_a_look_and_apart_from_who_asked(
+    store: Store, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conducting, "REST", 600.0)
+    asking = contextvars.ContextVar("asking", default="nobody")
+    go_on = asyncio.Event()
+
+    async def look(work: Work[Notes]) -> None:
+        diary.lines.append(f"{asking.get()} asks, {work.seen['what']} was seen")
+        await go_on.wait()
+
+    verbs = [diary.verb("look", diary.step("look", do=look)), diary.verb("go", diary.step("go"))]
+    async with _engine(store, *verbs) as engine:
+        await _until(lambda: _is_open(engine))
+        before = store.tally.transactions
+        asking.set("a request")
+        asked = _new("look")
+        async with Handover(store, MemoryBus().join("api"), engine.leases).writing() as (session, new):
+            await new.add(session, [asked], [{"what": "it"}])
+        go_on.set()
+        (row,) = await _ended(store, asked["id"])
+        await _at_rest(store, engine)
+        assert diary.lines == ["look", "nobody asks, it was seen"]
+        assert (row["state"], row["attempt"], row["owner"]) == ("done", 1, engine.owner)
+        assert store.tally.transactions - before == 3, "asked for, ended, and that of this test"
+
+
+async def test_what_waits_behind_what_was_written_with_its_lease_is_taken_when_that_ends(
+    store: Store, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conducting, "REST", 600.0)
+    async with _engine(store, diary.verb("go", diary.step("go")), limit=1) as engine:
+        await _until(lambda: _is_open(engine))
+        rows, other = [_new("go") for _ in range(3)], _new("go", server="other")
+        handover = Handover(store, MemoryBus().join("api"), engine.leases)
+        async with handover.writing() as (session, new):
+            await new.add(session, rows, [{}] * 3)
+        engine.wake()
+        await _ended(store, *[row["id"] for row in rows])
+        await _until(lambda: _is_open(engine))
+        async with handover.writing() as (session, new):
+            await new.add(session, [other], [{}])
+        (row,) = await _ended(store, other["id"])
+    assert diary.lines.count("go") == 4 and row["attempt"] == 1
+
+
+def _new(kind: str, server: str = "a-server") -> dict[str, Any]:
+    ids = {"project_id": "p", "user_id": "u", "request_id": "req-1"}
+    return {"id": world.new_id(), "kind": kind, "server_id": server, **ids}
+
+
+async def _is_open(engine: Engine) -> bool:
+    return engine.leases.is_open and not engine.leases.waits
 
 
 async def _at_rest(store: Store, engine: Engine) -> None:

@@ -1,8 +1,9 @@
 """Which operations an engine may take: when it takes the lease of another one for void."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -32,10 +33,56 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+def _begin(row: Mapping[Any, Any], seen: Mapping[str, Any]) -> None:
+    """Begin nothing."""
+
+
+def _asked() -> dict[str, Any]:
+    id, server = world.new_id(), world.new_id()
+    return {"id": id, "server_id": server, "kind": "go", "project_id": "p", "user_id": "u", "request_id": "r"}
+
+
+async def test_what_was_committed_although_nobody_was_told_so_is_found_at_once(store: Store) -> None:
+    leases = Leases(store, "me", 64, _begin, is_open=True)
+    (leased,) = leases.reserve([_asked()])
+    async with store.write() as session:
+        await operations.add(session, [leased])
+    leases.give_up([leased])
+    (taken,) = await leases.take()
+    assert (taken["id"], taken["attempt"]) == (leased["id"], 2) and leases.held == {leased["id"]}
+
+
+async def test_what_is_asked_for_while_a_look_is_under_way_takes_no_place_of_what_that_finds(store: Store) -> None:
+    leases, reserved = Leases(store, "me", 2, _begin, is_open=True), []
+    async with store.write() as session:
+        await operations.add(session, [_asked(), _asked()])
+
+    class Meanwhile(world.SystemWorld):
+        """Something is asked for whenever somebody asks what time it is."""
+
+        def now(self) -> datetime:
+            with world.using(world.SystemWorld()):
+                reserved.extend(leases.reserve([_asked()]))
+            return super().now()
+
+    with world.using(Meanwhile()):
+        taken = await leases.take()
+    assert len(taken) + len(reserved) <= 2 and taken
+
+
+async def test_nothing_is_leased_with_a_request_before_older_work_was_looked_for_or_twice(store: Store) -> None:
+    leases, asked = Leases(store, "me", 64, _begin), _asked()
+    assert leases.reserve([asked]) == []
+    leases.is_open = True
+    (leased,) = leases.reserve([asked])
+    assert leases.reserve([asked]) == [], "it is held"
+    assert leased["owner"] == "me" and leases.free == 63
+
+
 async def test_a_lease_is_void_a_lease_after_it_was_seen_last_renewed(store: Store) -> None:
     id, clock = world.new_id(), Clock()
     asked = {"kind": "stop", "project_id": "p", "user_id": "u", "request_id": "r", "server_id": world.new_id()}
-    leases = Leases(store, "me", 64)
+    leases = Leases(store, "me", 64, _begin)
     until = world.now()
     with world.using(clock):
         async with store.write() as session:
