@@ -57,11 +57,12 @@ servers = sa.Table(
     sa.Column("launched_at", UTC),
     sa.Column("terminated_at", UTC),
     sa.Column("deleted_at", UTC),
-    sa.Index("ix_servers_page", "project_id", "deleted_at", "created_at", "number", "id"),
+    sa.Index("ix_servers_page", "project_id", "deleted_at", "created_at", "number", "id", "vcpus", "memory_mb"),
 )
 """`number` orders servers by creation and makes paging stable.
 
 `ix_servers_page` has a project's servers in the order of a list: a page is read from it without sorting all there are.
+What they take from its quota is summed from it alone: each create waits for that, under the lock of its project.
 
 `terminated_at` of a deleted server is when its guest was gone; None where its host, which was down, may have it still.
 
