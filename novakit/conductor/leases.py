@@ -106,11 +106,11 @@ class Leases:
             self._reserved[str(row["id"])] = rows.OperationLease(self.owner, until)
         return leased
 
-    def begin_reserved(self, leased: Sequence[OperationRow], seen: Sequence[Mapping[str, object]]) -> None:
-        """Begin what is committed; `seen` is what each one's first steps would read."""
-        for row, known in zip(leased, seen, strict=False):
+    def begin_reserved(self, leased: Sequence[OperationRow], seen: Callable[[int], Mapping[str, object]]) -> None:
+        """Begin what is committed; `seen` says what the first steps of which one would read."""
+        for place, row in enumerate(leased):
             del self._reserved[row["id"]]
-            self.begin(row, known)
+            self.begin(row, seen(place))
 
     def give_up(self, leased: Sequence[OperationRow]) -> None:
         """Keep no room for what was not committed; what may be in the database nevertheless is found at once."""

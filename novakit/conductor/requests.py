@@ -6,11 +6,10 @@ The invariant: a request is decided on the server's state and written only while
 the same moment the later one is therefore decided on what the first one made of the server, on every database.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import attrs
 
@@ -104,7 +103,7 @@ class Requests:
         operation = operation_of(request.context, verb, row["id"], begun.memory, world.now(), request.carried)
         cancelled: Sequence[str] = ()
         if begun.cancels:
-            cancelled = await operations.cancel(session, row["id"], except_for=operation["id"])
+            cancelled = await operations.cancel(session, row["id"], except_for=str(operation["id"]))
         if verb.moves:
             await _move(session, verb.kind, verb.move(begun.event), row, begun.values)
         else:
@@ -132,7 +131,7 @@ async def _check_host(session: Session, kind: str, facet: type, row: Row) -> Non
         raise errors.Conflict(f"Cannot '{kind}' instance {row['id']}: its host cannot do that, as {lacking}.")
 
 
-async def _move(session: Session, kind: str, move: Move, row: Row, values: Any) -> None:
+async def _move(session: Session, kind: str, move: Move, row: Row, values: Mapping[str, object]) -> None:
     state = row["vm_state"], row["task_state"]
     check(kind, move, row["id"], *state)
     same = servers.in_states({state[0]: [state[1]]})
@@ -147,12 +146,12 @@ def operation_of(
     memory: Memory,
     now: datetime,
     carried: Mapping[str, object] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the row of an operation that is to be run; one without steps is done with the request.
 
     It belongs to the trace that is `carried`; None is that of the caller.
     """
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": world.new_id(),
         "kind": verb.kind,
         "server_id": server_id,
@@ -198,9 +197,12 @@ class NewOperations:
     """Those that the engine of this process runs."""
 
     async def add(
-        self, session: Session, new: Sequence[Mapping[str, object]], seen: Sequence[Mapping[str, object]]
+        self,
+        session: Session,
+        new: Sequence[Mapping[str, object]],
+        seen: Callable[[int], Mapping[str, object]] = lambda place: {},
     ) -> None:
-        """Insert them; `seen` is what the first steps of each need not read. Once in a transaction."""
+        """Insert them; `seen` says what the first steps of which one need not read. Once in a transaction."""
         leases = self._by.leases
         if leases is not None:
             self.leased = leases.reserve(new)

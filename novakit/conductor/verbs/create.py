@@ -272,7 +272,7 @@ class Creation:
         if rows:
             await servers.add(session, rows)
             # What is read of a server later is what is written of it now; only its number is the database's.
-            await new.add(session, begun, [{building.SERVER: servers.as_read(row)} for row in rows])
+            await new.add(session, begun, lambda place: {building.SERVER: servers.as_read(rows[place])})
         return written
 
     async def _members(self, session: Session, new: "_New") -> int:

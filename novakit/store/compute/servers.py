@@ -1,7 +1,7 @@
 """Servers: one row each, kept after deletion so that it can still be listed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import attrs
@@ -99,26 +99,23 @@ async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     await session.execute(_ADD, list(rows))
 
 
-def as_read(row: Mapping[str, Any]) -> dict[str, Any]:
+def as_read(row: Mapping[str, object]) -> dict[str, object]:
     """Return a row that `add` inserts as it is read from the database then, but for `number`, which that gives it."""
-    values = {name: default() for name, default in _LEFT_OUT.items()} | dict(row)
-    for name in _JSON:
-        if values[name] is not None:
-            values[name] = orjson.loads(orjson.dumps(values[name]))
-    return values
+    values = {**_LEFT_OUT, **row}
+    return {**values, **orjson.loads(orjson.dumps({name: values[name] for name in _JSON}))}
 
 
-def _unless_given(column: sa.Column[Any]) -> Callable[[], Any]:
-    """Return what makes the value of a column that an insert leaves out."""
+def _unless_given(column: sa.Column[object]) -> object:
+    """Return the value of a column that an insert leaves out; one of JSON is copied before it is used."""
     default = column.default
     if default is None:
-        return lambda: None
+        return None
     assert isinstance(default, sa.ColumnDefault)
-    return partial(default.arg, None) if default.is_callable else lambda: default.arg
+    return default.arg(None) if default.is_callable else default.arg
 
 
-_LEFT_OUT = {column.name: _unless_given(column) for column in servers.c if column.name != "number"}
-_JSON = [column.name for column in servers.c if isinstance(column.type, sa.JSON)]
+_LEFT_OUT = {str(column.name): _unless_given(column) for column in servers.c if column.name != "number"}
+_JSON = [str(column.name) for column in servers.c if isinstance(column.type, sa.JSON)]
 
 
 async def server(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:

@@ -336,7 +336,7 @@ async def test_what_is_written_with_its_lease_runs_without_a_look_and_apart_from
         asking.set("a request")
         asked = _new("look")
         async with Handover(store, MemoryBus().join("api"), engine.leases).writing() as (session, new):
-            await new.add(session, [asked], [{"what": "it"}])
+            await new.add(session, [asked], lambda place: {"what": "it"})
         go_on.set()
         (row,) = await _ended(store, asked["id"])
         await _at_rest(store, engine)
@@ -354,12 +354,12 @@ async def test_what_waits_behind_what_was_written_with_its_lease_is_taken_when_t
         rows, other = [_new("go") for _ in range(3)], _new("go", server="other")
         handover = Handover(store, MemoryBus().join("api"), engine.leases)
         async with handover.writing() as (session, new):
-            await new.add(session, rows, [{}] * 3)
+            await new.add(session, rows)
         engine.wake()
         await _ended(store, *[row["id"] for row in rows])
         await _until(lambda: _is_open(engine))
         async with handover.writing() as (session, new):
-            await new.add(session, [other], [{}])
+            await new.add(session, [other])
         (row,) = await _ended(store, other["id"])
     assert diary.lines.count("go") == 4 and row["attempt"] == 1
 
