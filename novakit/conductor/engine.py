@@ -14,6 +14,7 @@ import contextvars
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 import attrs
 import structlog
@@ -251,13 +252,14 @@ class Engine:
                 if undoing:
                     await self._undo(verb, work, step)
                     return
-                for each in verb.after(step):
-                    await self._do(verb, each, work)
+                left = verb.after(step)
+                for each, following in zip_longest(left, left[1:]):
+                    await self._do(verb, each, work, following)
                     step, silent = each.name, None
                 return
             except Rewind as error:
                 step, silent = verb.before(error.step), None
-                work.end(world.now().isoformat(), "Error", str(error))
+                work.end("Error", str(error))
                 await self._outcomes.write(work, [error.commit] if error.commit else [], step=step, reason=str(error))
             except (Lost, Cancelled):
                 raise
@@ -310,9 +312,9 @@ class Engine:
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
         return None if is_passing(error) else Failed("An internal error happened.", details=repr(error))
 
-    async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork) -> None:
+    async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork, following: AnyStep | None) -> None:
         place, started = f"{verb.kind}/{step.name}", world.monotonic()
-        work.begin(verb.event_of(step), world.now().isoformat())
+        work.begin(verb.event_of(step))
         self.boundary(f"{place}/begin")
         if step.interruptible:
             self._interruptible.add(work.id)
@@ -322,11 +324,10 @@ class Engine:
         finally:
             self._interruptible.discard(work.id)
         self.boundary(f"{place}/done")
-        work.end(world.now().isoformat(), "Success")
+        # The next step begins now, and whoever asks what takes so long is to see it.
+        work.end("Success", then=verb.event_of(following) if following is not None else None)
         commits = [commit] if commit else []
-        if left := verb.after(step.name):
-            # The next step begins now, and whoever asks what takes so long is to see it.
-            work.begin(verb.event_of(left[0]), world.now().isoformat())
+        if following is not None:
             if step.is_written_later:
                 await self._outcomes.write_later(work, step.name, commits)
             elif step.is_flushed_later:
@@ -344,7 +345,7 @@ class Engine:
         log.info(f"{what}: {place}", host=work.memory.host, **more, **about)
 
     async def _fail(self, verb: AnyVerb, work: AnyWork, failure: Failed) -> None:
-        work.end(world.now().isoformat(), "Error", failure.details or failure.message)
+        work.end("Error", failure.details or failure.message)
         log.warning(
             "operation failed", operation=work.id, kind=verb.kind, server=work.server_id, host=work.memory.host,
             why=failure.message, details=failure.details,

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
+from novakit import world
 from novakit.compute.states import Move, Moved
 from novakit.concurrency.deadlines import Alarm
 from novakit.store.engine import Session
@@ -164,17 +165,20 @@ class Work(Generic[M]):
         """Make a move of the verb's table, setting columns with it, the commit of a step."""
         return Moved(server_id=self.server_id, move=move_of(self.moves, event), values=values)
 
-    def begin(self, name: str, at: str) -> None:
-        """Show that a step began; one that is tried again began when it was first tried."""
+    def begin(self, name: str) -> None:
+        """Show that a step begins; one that is tried again began when it was first tried."""
         if not (self.events and self.events[-1]["name"] == name and "finished_at" not in self.events[-1]):
-            self.events.append({"name": name, "started_at": at})
+            self.events.append({"name": name, "started_at": world.now().isoformat()})
 
-    def end(self, at: str, result: str, details: str | None = None) -> None:
-        """Show how the step that began last ended, unless that is known already."""
+    def end(self, result: str, details: str | None = None, *, then: str | None = None) -> None:
+        """Show how the step that began last ends, unless that is known already, and that `then` begins with its end."""
+        at = world.now().isoformat()
         if self.events and "finished_at" not in self.events[-1]:
             self.events[-1] |= {"finished_at": at, "result": result, "host": self.memory.host}
             if details:
                 self.events[-1]["details"] = details
+        if then is not None:
+            self.events.append({"name": then, "started_at": at})
 
 
 AnyWork = Work[Memory]

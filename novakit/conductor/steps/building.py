@@ -278,7 +278,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, **left: object) -> E
     if bound or isinstance(error, RemoteRefused) or memory.tries >= parts.config.scheduler.max_attempts:
         return error
     host = str(memory.host)
-    work.end(world.now().isoformat(), "Error", str(error))
+    work.end("Error", str(error))
     work.memory = attrs.evolve(
         memory,
         host=None,

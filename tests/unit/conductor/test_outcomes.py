@@ -103,7 +103,7 @@ async def test_outcomes_that_come_together_are_one_transaction(store: Store, wri
 async def test_what_a_step_remembers_is_written_with_its_outcome(store: Store, written: Outcomes) -> None:
     (work,) = await _leased(store)
     work.memory = attrs.evolve(work.memory, host="a")
-    work.begin("off", "now")
+    work.begin("off")
     await written.write(work, [], step="off")
     row = await _row(store, work)
     assert row["data"] == {"host": "a"} and [each["name"] for each in row["events"]] == ["off"]
