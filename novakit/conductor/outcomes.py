@@ -31,8 +31,10 @@ log = structlog.get_logger(__name__)
 
 RETRY = 0.5
 """Seconds after which a write is tried again that the store could not take; the outcome waits in memory meanwhile."""
-LATER = 0.1
-"""Seconds the end of a step that may be written later waits for the next one to end: no user sees so short a state."""
+LATER = 0.25
+"""Seconds the end of a step that may be written later waits for the next one to end: no user sees so short a state.
+
+Where 64 operations share a busy service it is 0.1 to 0.2 s until the next one ends; at 0.1 every second was written."""
 
 
 class Lost(Exception):
