@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from novakit.store.sqlite import (
     DRIVER,
     Connections,
     HeldConnection,
+    Hold,
     WriteAheadLog,
     make_incremental,
     prepare,
@@ -221,7 +222,6 @@ class Store:
     url: str
     reader: AsyncEngine
     writer: AsyncEngine
-    _turn: asyncio.Lock | None
     _log: WriteAheadLog | None = None
     _sqlite: "_Sqlite | None" = None
     _tally: StoreTally = attrs.field(factory=StoreTally)
@@ -253,11 +253,11 @@ class Store:
         }
         if not url.startswith("sqlite"):
             engine = make_engine(url, allowed, **options)
-            return cls(url, engine, engine, None)
+            return cls(url, engine, engine)
         url = url.replace("sqlite+aiosqlite", DRIVER, 1)
         reader = create_async_engine(url, **options)
-        # One writer: SQLite has one write lock, and those who wait for it in a queue of ours wait in order and without
-        # polling; SQLite's own busy handler sleeps, and may starve one of them.
+        # One writer: SQLite has one write lock, and those who wait for its connection wait in order, without polling,
+        # and as long as it takes those before them; SQLite's own busy handler sleeps, and may starve one of them.
         writer = create_async_engine(url, **options)
         prepare(reader, "BEGIN", allowed=frozenset(), reads=True)
         # IMMEDIATE: a transaction that read first and takes the write lock later fails with SQLITE_BUSY where another
@@ -265,8 +265,10 @@ class Store:
         prepare(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
         path = writer.url.database
         log = WriteAheadLog(Path(path)) if path and path != ":memory:" else None
-        kept = _Sqlite(Connections(reader, most=READERS), Connections(writer, most=1), Statements(writer.dialect))
-        return cls(url, reader, writer, asyncio.Lock(), log, kept)
+        kept = _Sqlite(
+            Connections(reader, most=READERS), Connections(writer, most=1, waits=None), Statements(writer.dialect)
+        )
+        return cls(url, reader, writer, log, kept)
 
     @property
     def tally(self) -> StoreTally:
@@ -298,10 +300,10 @@ class Store:
         if self._log is None or self._sqlite is None:
             return 0
         before, more = self._log.database.stat().st_size, True
-        async with self._turn or nullcontext(), self._sqlite.writers.connect() as kept:
+        async with self._sqlite.writers.connect() as kept:
             await make_incremental(kept.inner)
         while more:
-            async with self._turn or nullcontext(), self._sqlite.writers.connect() as kept:
+            async with self._sqlite.writers.connect() as kept:
                 more = await vacuum_some(kept.inner)
         return max(0, before - self._log.database.stat().st_size)
 
@@ -319,15 +321,14 @@ class Store:
         """Return which database this is: sqlite or postgresql."""
         return self.writer.dialect.name
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Session]:
+    def read(self) -> AbstractAsyncContextManager[Session]:
         """Open a view of one moment, on PostgreSQL of one for each statement; nothing can be written through it."""
-        if self._sqlite is None:
-            async with connected(self.reader) as connection:
-                yield Session(connection, self.dialect, self._tally)
-            return
-        async with self._sqlite.readers.connect() as kept:
-            yield self._on(kept)
+        return self._read_postgresql() if self._sqlite is None else Hold(self._sqlite.readers, self._on)
+
+    @asynccontextmanager
+    async def _read_postgresql(self) -> AsyncIterator[Session]:
+        async with connected(self.reader) as connection:
+            yield Session(connection, self.dialect, self._tally)
 
     @asynccontextmanager
     async def write(self, *, flushed: bool = True) -> AsyncIterator[Session]:
@@ -341,7 +342,7 @@ class Store:
             self._log.require_sound()
         session: Session | None = None
         try:
-            async with self._turn or nullcontext(), self._begun() as session:
+            async with self._begun() as session:
                 self._tally.transactions += 1
                 yield session
         except sa.exc.DBAPIError as error:

@@ -5,14 +5,15 @@ CPU, several times what a small transaction is. So a connection is taken once, w
 on it for good; what begins and ends in the database is told to SQLite itself.
 The invariant: nobody gets a connection on which anything is under way. That of a block that failed or was cancelled is
 rolled back first, in its thread, behind whatever may still run there. Nor is one closed that somebody holds.
-The cost: 5 µs for a transaction, beside its statements.
+The cost: 3 µs for a block that reads and 8 for one that writes, beside its statements and its commit.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 import attrs
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from novakit.store.faults import StoreAway, on_connecting
 from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
 from novakit.store.sqlite.dialect import Found, SqliteConnection
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 WAITS = 30
@@ -118,6 +120,8 @@ class Connections:
 
     engine: AsyncEngine
     most: int
+    waits: float | None = WAITS
+    """Seconds for which one is waited for; None where that takes as long as it takes those before."""
     _free: list[HeldConnection] = attrs.field(factory=list)
     _room: asyncio.Semaphore = attrs.field(init=False)
     _is_closed: bool = False
@@ -125,36 +129,39 @@ class Connections:
     def __attrs_post_init__(self) -> None:
         self._room = asyncio.Semaphore(self.most)
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[HeldConnection]:
+    def connect(self) -> "Hold[HeldConnection]":
         """Hold a connection; what is not committed on it at the end is rolled back.
 
         Raises StoreAway while none can be had, and once they are closed, or about to be.
         """
+        return Hold(self, lambda kept: kept)
+
+    async def take(self) -> HeldConnection:
+        """Take a connection, which is to be given back. Raises StoreAway."""
         try:
-            kept = await self._taken()
+            return await self._taken()
         except Exception as error:
             away = on_connecting(error)
             if away is None or away is error:
                 raise
             raise away from error
-        try:
-            yield kept
-        except BaseException:
+
+    async def give_back(self, kept: HeldConnection, error: BaseException | None) -> None:
+        """Give a connection back after its use, or after the error that ended that."""
+        if error is None:
+            await self._give_back(kept)
+        else:
             # Whoever asks next must find it rolled back, also where this one is cancelled once more.
             await asyncio.shield(world.spawn(self._take_back(kept), name="store/rollback"))
-            raise
-        else:
-            await self._give_back(kept)
 
     async def _taken(self) -> HeldConnection:
         """Take a connection that is free, or open one where there are fewer than may be."""
         self._require_open()
-        if self._room.locked():
-            async with asyncio.timeout(WAITS):
-                await self._room.acquire()
-        else:
+        if self.waits is None or not self._room.locked():
             await self._room.acquire()
+        else:
+            async with asyncio.timeout(self.waits):
+                await self._room.acquire()
         try:
             self._require_open()
         except StoreAway:
@@ -247,3 +254,22 @@ class Connections:
             # Out of the list first: while one is being closed nobody may find it there.
             await self._free.pop().close()
         await self.engine.dispose()
+
+
+@attrs.define
+class Hold(Generic[T]):
+    """A block in which a connection is held, as what `view` makes of it."""
+
+    connections: Connections
+    view: Callable[[HeldConnection], T]
+    _kept: HeldConnection | None = None
+
+    async def __aenter__(self) -> T:
+        self._kept = await self.connections.take()
+        return self.view(self._kept)
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        assert self._kept is not None
+        await self.connections.give_back(self._kept, error)

@@ -153,6 +153,28 @@ async def test_fifty_writers_at_once_lose_nothing(store):
     assert sorted(int(name.partition("-")[0]) for name in await names(store)) == list(range(50))
 
 
+async def test_writers_wait_in_order_for_as_long_as_it_takes_and_readers_for_a_time(store):
+    store._sqlite.readers.waits = 0.05
+    order, done = [], asyncio.Event()
+
+    async def write(number):
+        async with store.write() as session:
+            order.append(number)
+            await session.execute(sa.insert(notes).values(name=f"n{number}"))
+            await done.wait()
+
+    writers = [asyncio.create_task(write(number)) for number in range(5)]
+    async with AsyncExitStack() as stack:
+        for _ in range(engine.READERS):
+            await stack.enter_async_context(store.read())
+        with pytest.raises(StoreAway):
+            await names(store)
+    assert order == [0] and store._sqlite.writers.waits is None
+    done.set()
+    await asyncio.gather(*writers)
+    assert order == [0, 1, 2, 3, 4] and await names(store) == [f"n{number}" for number in range(5)]
+
+
 async def test_a_task_cancelled_in_a_transaction_leaves_the_store_usable(store):
     begun = asyncio.Event()
 
