@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from hypothesis import settings
 from tests.support.examples import examples
 from tests.support.order import dear_first
 from tests.support.postgres import postgres_cluster, postgres_url, postgres_with_tables  # noqa: F401
+
+# As the service does: Python's own pace looks through all modules of tests again and again, and finds nothing.
+gc.set_threshold(10_000, 10, 10)
 
 settings.register_profile("default", deadline=None, max_examples=examples())
 # CI says whether a change is good; the same change must not pass on one day and fail on another.
@@ -59,3 +63,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Let several workers have the dear files first; whoever runs some tests alone gets them as they stand."""
     if hasattr(config, "workerinput"):
         items[:] = dear_first(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep a worker's collector off the 500,000 objects of modules and tests, which stay to the end."""
+    if hasattr(session.config, "workerinput"):
+        gc.freeze()
