@@ -6,6 +6,7 @@ from novakit.api import compute, identity, image, network, novakit, placement, v
 from novakit.api.service import Service
 from novakit.config import Config
 from novakit.policy import PolicyFile
+from novakit.policy.file import Tables
 
 SERVICES: tuple[Service[Any], ...] = (
     identity.service,
@@ -20,5 +21,9 @@ SERVICES: tuple[Service[Any], ...] = (
 
 def policy_file(config: Config) -> PolicyFile:
     """Read what an operator says otherwise than the tables. Raises ConfigError when it is not understood."""
-    known = {name: rule.check for service in SERVICES for name, rule in service.policies.items()}
-    return PolicyFile.open(config.policy_file, required=config.policy.file is not None, known=known)
+    return PolicyFile.open(config.policy_file, required=config.policy.file is not None, known=default_checks())
+
+
+def default_checks() -> Tables:
+    """Return the check of each rule of each service, as it is without an operator's file."""
+    return {service.name: {name: rule.check for name, rule in service.policies.items()} for service in SERVICES}

@@ -1,7 +1,7 @@
 """What checks are made of: read apart so that a file with a mistake is refused instead of failing closed in silence."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from novakit.config.quoting import quoted
@@ -91,8 +91,22 @@ def references(text: str) -> Iterator[str]:
             yield leaf.match
 
 
-def fault_among(checks: Mapping[str, str]) -> str | None:
-    """Say how rules refer to each other in a circle, or too many levels deep; None where they do neither."""
+def lacking(checks: Mapping[str, str], asked: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first rule that is reached from those that are asked and refers to one that is not there, and that."""
+    waiting, met = list(asked), set()
+    while waiting:
+        name = waiting.pop(0)
+        for one in references(checks[name]):
+            if one not in checks:
+                return name, one
+            if one not in met:
+                met.add(one)
+                waiting.append(one)
+    return None
+
+
+def fault_among(checks: Mapping[str, str], asked: Iterable[str]) -> str | None:
+    """Say how rules that are asked refer to others in a circle, or too many levels deep; None where they do neither."""
     levels: dict[str, int] = {}
 
     def walk(name: str, above: tuple[str, ...]) -> str | None:
@@ -111,7 +125,7 @@ def fault_among(checks: Mapping[str, str]) -> str | None:
             return f"the rule {quoted(name)} and those it refers to are nested more than {MOST_NESTED} levels deep"
         return None
 
-    return next((fault for name in checks if (fault := walk(name, ()))), None)
+    return next((fault for name in asked if (fault := walk(name, ()))), None)
 
 
 def _levels(check: object) -> int:

@@ -1,7 +1,7 @@
 """An operator's policy.yaml: read at the start, and again when it changes."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import attrs
@@ -12,7 +12,7 @@ from novakit.config import files
 from novakit.config.quoting import located, named, quoted
 from novakit.errors import ConfigError
 from novakit.policy import language
-from novakit.policy.checks import fault_among, fault_of, references
+from novakit.policy.checks import fault_among, fault_of, lacking, references
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +22,8 @@ MOST_BYTES = 1 << 20
 """A file with every rule of every service has less than 200 kB."""
 _KIND = files.FileKind("a policy", "name one, or remove it", "name another file")
 
+Tables = Mapping[str, Mapping[str, str]]
+"""By service, the default check of each of its rules. Services have rules of one name that say different things."""
 Stamp = tuple[int, int, int] | None
 """Device, size and time of change in nanoseconds; None where there is no file."""
 
@@ -34,8 +36,7 @@ class PolicyFile:
     """None is no file at all: the defaults stand."""
     required: bool = False
     """Whether the path was named by the operator, so that a missing file is a mistake."""
-    known: Mapping[str, str] = attrs.field(factory=dict)
-    """Default check of each rule of each service, by name."""
+    known: Tables = attrs.field(factory=dict)
     overrides: Mapping[str, str] = attrs.field(factory=dict, init=False)
     revision: int = attrs.field(default=0, init=False)
     """Grows with each change that was taken up."""
@@ -43,7 +44,7 @@ class PolicyFile:
     _looked: float = attrs.field(default=0.0, init=False)
 
     @classmethod
-    def open(cls, path: Path, *, required: bool, known: Mapping[str, str]) -> "PolicyFile":
+    def open(cls, path: Path, *, required: bool, known: Tables) -> "PolicyFile":
         """Read the file. Raises ConfigError when it is not understood, or missing though it was named."""
         file = cls(path=path, required=required, known=known)
         file._stamp, file._looked = file._seen(), world.monotonic()
@@ -74,8 +75,13 @@ class PolicyFile:
         """Name the rules in the file that no service asks and no rule refers to."""
         if not self.overrides:  # and most have none: reading every check apart takes a tenth of a start
             return []
-        referred = {name for text in {**self.known, **self.overrides}.values() for name in references(text)}
-        return sorted(set(self.overrides) - set(self.known) - referred)
+        texts = (*(text for table in self.known.values() for text in table.values()), *self.overrides.values())
+        referred = {name for text in texts for name in references(text)}
+        return sorted(set(self.overrides) - self._names - referred)
+
+    @property
+    def _names(self) -> set[str]:
+        return set().union(*self.known.values())
 
     @property
     def _shown(self) -> str:
@@ -83,7 +89,7 @@ class PolicyFile:
 
     def _tell_unknown(self) -> None:
         for name in self.unknown:
-            close = difflib.get_close_matches(name, self.known, n=1)
+            close = difflib.get_close_matches(name, self._names, n=1)
             log.warning("policy file has a rule that no service uses", rule=name, close=close[0] if close else "")
 
     def _seen(self) -> Stamp:
@@ -125,19 +131,28 @@ class PolicyFile:
             if fault := fault_of(text):
                 raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
             rules[name] = text
-        every = {**self.known, **rules}
-        for name, text in rules.items():
-            for one in references(text):
-                if one not in every:
-                    raise ConfigError(
-                        f"{self._shown}: the rule {quoted(name)} refers to rule:{named(one)}, which nothing defines; "
-                        "correct the name, or define it."
-                    )
-        if fault := fault_among(every):
-            raise ConfigError(f"{self._shown}: {fault}.")
+        for service, table in self.known.items():
+            self._check_references({**table, **rules}, table, service)
+        # What is in no table, a service meets only where a rule of its own refers to it; it may be meant for any.
+        apart = [name for name in rules if name not in self._names]
+        every = {name: text for table in self.known.values() for name, text in table.items()}
+        self._check_references({**every, **rules}, apart)
         return rules
 
+    def _check_references(self, checks: Mapping[str, str], asked: Collection[str], service: str = "") -> None:
+        if lack := lacking(checks, asked):
+            raise ConfigError(f"{self._shown}: {self._not_there(*lack, service)}.")
+        if fault := fault_among(checks, asked):
+            raise ConfigError(f"{self._shown}: {fault}.")
 
-def defaults(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Join the default checks of several services."""
-    return {name: text for one in tables for name, text in one.items()}
+    def _not_there(self, name: str, wanted: str, service: str) -> str:
+        """Say that a rule refers to one that its service does not have, though another service may."""
+        refers = f"the rule {quoted(name)} refers to rule:{named(wanted)}, which"
+        if wanted not in self._names:
+            return f"{refers} nothing defines; correct the name, or define it"
+        table = self.known[service]
+        own = {one for text in table.values() for one in references(text)}
+        # Where it has none, every rule that oslo.policy does not find is `default`, which may let everybody.
+        nearest = difflib.get_close_matches(wanted, sorted(own), n=3, cutoff=0)
+        such = ", ".join(f"rule:{one}" for one in nearest) or "none"
+        return f"{refers} the {service} service does not have; write the check itself, or one of its own ({such})"
