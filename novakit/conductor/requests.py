@@ -19,7 +19,7 @@ from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.concurrency.gather import Gather
 from novakit.conductor.leases import Leases
-from novakit.conductor.verb import AnyVerb, Asked, Begun
+from novakit.conductor.verb import AnyVerb, Asked
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
@@ -81,7 +81,10 @@ class Requests:
                     refuse_locked(request.context, row)
                 if request.verb.repeats and row["task_state"] == request.verb.move(REQUEST).task_state:
                     continue
-                cancelled.update(await self._begin(session, request, row))
+                operation = await self._begin(session, request, row)
+                if operation is None:
+                    continue
+                cancelled.update(operation)
                 begun = True
                 if not request.verb.steps:
                     at_once.add(request.server_id)
@@ -91,7 +94,8 @@ class Requests:
             await topics.SERVERS_CHANGED.publish(self.bus, topics.ServersChanged(servers=at_once))
         return [None] * len(together)
 
-    async def _begin(self, session: Session, request: _VerbRequest, row: Row) -> Sequence[str]:
+    async def _begin(self, session: Session, request: _VerbRequest, row: Row) -> Sequence[str] | None:
+        """Write what is to be done. Returns which operations it cancels; None where there is nothing to do."""
         verb = request.verb
         _check_state(verb, row)
         if verb.needs is not None:
@@ -99,7 +103,9 @@ class Requests:
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
         asked = Asked(session=session, context=request.context, server=row, value=request.value)
-        begun: Begun[Memory] = await verb.begin(asked)
+        begun = await verb.begin(asked)
+        if begun is None:
+            return None
         operation = operation_of(request.context, verb, row["id"], begun.memory, world.now(), request.carried)
         cancelled: Sequence[str] = ()
         if begun.cancels:

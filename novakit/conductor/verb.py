@@ -155,9 +155,10 @@ class Verb(Generic[M]):
     """How users ask for it among a server's actions; None for what no server is asked for."""
     route: OwnRoute | None = None
     """Where else they ask for it."""
-    begin: Callable[[Asked], Awaitable[Begun[M]]] | None = None
+    begin: Callable[[Asked], Awaitable[Begun[M] | None]] | None = None
     """Works out what the operation remembers; None for what no action asks for.
 
+    Gives None where the server is so already: the request is granted and changes nothing.
     Raises a NovakitError for what cannot be.
     """
     needs: type | None = None

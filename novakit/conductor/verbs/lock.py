@@ -19,9 +19,14 @@ class Locking:
     locked_reason: str | None = None
 
 
-async def begin(asked: Asked) -> Begun[Memory]:
-    """Lock the server with the request itself; nothing is left to be done."""
+async def begin(asked: Asked) -> Begun[Memory] | None:
+    """Lock the server with the request itself. Only an administrator changes anything about a lock that is there.
+
+    Otherwise a member could make an administrator's lock his own, and take it off.
+    """
     context, server = asked.context, asked.server
+    if server["locked_by"] is not None and not context.is_admin:
+        return None
     by = "admin" if context.is_admin else "owner"
     reason = asked.given(Locking).locked_reason
     return Begun(memory=Memory(host=server["host"]), values={"locked_by": by, "locked_reason": reason})

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from novakit.store import operations
@@ -45,6 +47,48 @@ async def test_a_locked_server_is_left_alone_until_it_is_unlocked(api, active):
     assert (await act(api, active, {"unlock": None})).status == 202
     assert (await act(api, active, {"os-stop": None})).status == 202
     assert (await act(api, active, {"lock": {"reason": "x"}}, version="2.73")).status == 400
+
+
+async def lock_of(api, server_id):
+    shown = (await api("GET", f"/v2.1/servers/{server_id}", as_="admin", version="2.73")).body["server"]
+    return shown["locked"], shown["locked_reason"]
+
+
+async def test_a_member_cannot_make_an_administrators_lock_his_own(api, store, active):
+    assert (await act(api, active, {"lock": {"locked_reason": "audit"}}, as_="admin", version="2.73")).status == 202
+    async with store.read() as session:
+        begun = await operations.of_server(session, active)
+    assert (await act(api, active, {"lock": {"locked_reason": "mine"}}, version="2.73")).status == 202
+    assert await lock_of(api, active) == (True, "audit")
+    async with store.read() as session:
+        assert await operations.of_server(session, active) == begun, "what changes nothing is no action of the server"
+    assert (await act(api, active, {"unlock": None})).status == 403
+    assert (await act(api, active, {"unlock": None}, as_="admin")).status == 202
+    assert await lock_of(api, active) == (False, None)
+
+
+async def test_a_member_who_locks_again_keeps_the_first_reason(api, active):
+    for reason in ("first", "second"):
+        assert (await act(api, active, {"lock": {"locked_reason": reason}}, version="2.73")).status == 202
+    assert await lock_of(api, active) == (True, "first")
+    assert (await act(api, active, {"unlock": None})).status == 202
+
+
+async def test_an_administrator_takes_over_a_members_lock(api, active):
+    assert (await act(api, active, {"lock": {"locked_reason": "mine"}}, version="2.73")).status == 202
+    assert (await act(api, active, {"lock": {"locked_reason": "audit"}}, as_="admin", version="2.73")).status == 202
+    assert await lock_of(api, active) == (True, "audit")
+    assert (await act(api, active, {"unlock": None})).status == 403
+
+
+async def test_of_two_locks_at_once_the_administrators_stands(api, active):
+    """Whichever comes first: together they are of one transaction, where the second one sees what the first wrote."""
+    for order in (("ann", "admin"), ("admin", "ann")):
+        bodies = [act(api, active, {"lock": {"locked_reason": who}}, as_=who, version="2.73") for who in order]
+        assert [answer.status for answer in await asyncio.gather(*bodies)] == [202, 202]
+        assert await lock_of(api, active) == (True, "admin")
+        assert (await act(api, active, {"unlock": None})).status == 403
+        assert (await act(api, active, {"unlock": None}, as_="admin")).status == 202
 
 
 async def test_metadata_is_added_replaced_and_removed(api, active):
