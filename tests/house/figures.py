@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from tests.house.bus_uses import INSIDE, past_contracts
 from tests.support.distributions import EVERY, ROOT, package
 
 CORE = ROOT / "novakit"
@@ -199,19 +200,8 @@ def _names(path: Path) -> set[str]:
 
 
 def calls_by_string() -> Figure:
-    """Count the calls of the bus that name a method or a topic by a string where they are made."""
-    verbs = {"call", "call_each", "serve", "publish", "subscribe"}
-    told = [
-        f"{one.place}:{node.lineno}"
-        for one in _core()
-        if CORE / "bus" not in one.path.parents
-        for node in ast.walk(one.tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in verbs
-        and ast.unparse(node.func.value).endswith("bus")
-        and any(isinstance(given, ast.Constant | ast.JoinedStr) for given in node.args)
-    ]
+    """Count the uses of the bus that go past the contracts, naming a target, a method or a topic."""
+    told = [use for one in _core() if INSIDE not in one.path.parents for use in past_contracts(one.tree, one.place)]
     return Figure("bus calls by string", len(told), "none", not told, told)
 
 

@@ -1,51 +1,59 @@
 """Who talks over the bus names a contract or a topic, never a string."""
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+
+import pytest
 
 from novakit.bus import topics
 from novakit.bus.contract import methods_of
 from novakit.calls.conductor import ConductorCalls
-
-ROOT = Path(__file__).parents[2]
-CORE = ROOT / "novakit"
-ASKING = {"call", "call_each", "publish", "serve", "listen"}
-
-
-def _by_string(path: Path) -> Iterator[str]:
-    """Give each use of the bus that names its target, method or topic by a string, or goes past the contracts."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKING):
-            continue
-        receiver, first = ast.unparse(node.func.value), node.args[0] if node.args else None
-        is_named = isinstance(first, ast.JoinedStr) or (
-            isinstance(first, ast.Constant) and isinstance(first.value, str)
-        )
-        if is_named or receiver.lower().rpartition(".")[2].strip("_") == "bus":
-            yield f"{path.name}:{node.lineno} {receiver}.{node.func.attr}"
+from tests.house.bus_uses import OTHERS, past_contracts
+from tests.house.figures import calls_by_string
+from tests.support.distributions import ROOT
 
 
 def test_nobody_but_the_bus_names_a_target_a_method_or_a_topic_by_a_string() -> None:
-    inside = CORE / "bus"
-    found = [use for path in sorted(CORE.rglob("*.py")) if inside not in path.parents for use in _by_string(path)]
-    assert not found, "use a contract (calls.py of the role) or novakit.bus.topics:\n" + "\n".join(found)
+    found = calls_by_string().examples
+    assert not found, "use a contract (novakit/calls) or novakit.bus.topics:\n" + "\n".join(found)
 
 
-def test_the_check_sees_each_way_to_go_past_the_contracts(tmp_path: Path) -> None:
-    uses = (
+@pytest.mark.parametrize(
+    "use",
+    [
         'self.bus.call("conductor", "audit")',
         'parts.bus.call(f"agent.{host}", "destroy", body)',
         "bus.serve(TARGET, methods)",
         'participant.publish("hosts.changed", {})',
         "self._bus.listen(topic, hear)",
         'caller.call_each("scheduler", "counts")',
+        'transport.call(target="agent.a", method="destroy")',
+        "transport.call(name, method)",
+        "ask = self.bus.call",
+        "ask = self.call",
+        'getattr(self.bus, "call")("agent.a", "destroy")',
+        'operator.methodcaller("publish", "hosts.changed", {})(bus)',
+        "step.call(name, rows)",
+        "topics.bus.call(name, method)",
+        "self.call(name, method)",
+    ],
+)
+def test_the_check_sees_each_way_to_go_past_the_contracts(use: str) -> None:
+    assert list(past_contracts(ast.parse(use), "novakit/conductor/past.py"))
+
+
+def test_the_check_passes_contracts_topics_and_what_only_has_the_name() -> None:
+    plain = "topics.HOSTS_CHANGED.publish(bus, news)\nserve(bus, Calls, of)\nhosts.at(name).destroy(id)\n"
+    assert not list(past_contracts(ast.parse(plain), "novakit/conductor/plain.py"))
+    assert not list(past_contracts(ast.parse("step.call(work, rows)"), "novakit/scheduler/pipeline/pipeline.py"))
+    assert not list(past_contracts(ast.parse("self.call.version"), "novakit/api/compute/servers/views.py"))
+
+
+@pytest.mark.parametrize(("receiver", "place"), [(one[0], place) for one, place in OTHERS.items()])
+def test_what_only_has_the_name_of_a_method_of_the_bus_is_there(receiver: str, place: str) -> None:
+    paths = [ROOT / place] if place.endswith(".py") else sorted((ROOT / place).rglob("*.py"))
+    assert any(receiver in path.read_text() for path in paths), (
+        f"nobody says {receiver} in {place}: take it off the list"
     )
-    module = tmp_path / "past.py"
-    module.write_text("\n".join(uses))
-    assert len(list(_by_string(module))) == len(uses)
-    module.write_text("topics.HOSTS_CHANGED.publish(bus, news)\nstep.call(work, rows)\nserve(bus, Calls, of)\n")
-    assert not list(_by_string(module))
 
 
 def test_topics_have_names_of_their_own() -> None:
