@@ -126,21 +126,58 @@ def test_only_the_store_speaks_sql() -> None:
     building = {
         str(path.relative_to(ROOT))
         for path in CORE.rglob("*.py")
-        if CORE / "store" not in path.parents and _builds_statements(path)
+        if CORE / "store" not in path.parents and _builds_statements(path.read_text())
     }
     assert not building, f"build SQL statements in novakit/store, not in {', '.join(sorted(building))}"
 
 
-def _builds_statements(path: Path) -> bool:
-    """Say whether a module uses more of SQLAlchemy than its types and errors."""
-    used = {
-        node.attr
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in ("sa", "sqlalchemy")
-    }
-    return bool(used - {"Table", "Column", "ColumnElement", "Select", "RowMapping", "exc"})
+SQL_TYPES = frozenset({"Table", "Column", "ColumnElement", "Select", "RowMapping", "exc"})
+"""What of SQLAlchemy may be named outside the store, as `sa.NAME`: types and errors."""
+STATEMENT_METHODS = frozenset({"execute", "scalar", "scalars", "select_from", "returning", "order_by", "where"})
+"""What is called on tables, statements and connections alone; `where` is NumPy's, too."""
+
+
+def _builds_statements(text: str) -> bool:
+    """Return whether a module uses more of SQLAlchemy than its types and errors, by whatever name it has it."""
+    tree = ast.parse(text)
+    names, taken = {"sa", "sqlalchemy"}, set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            of_it = [alias for alias in node.names if alias.name.partition(".")[0] == "sqlalchemy"]
+            taken |= {alias.name for alias in of_it if "." in alias.name}
+            names |= {alias.asname or alias.name for alias in of_it}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sqlalchemy":
+            taken |= {alias.name for alias in node.names}
+    if taken - SQL_TYPES:
+        return True
+    return any(_is_of_sql(node, names) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+
+
+def _is_of_sql(node: ast.Attribute, names: set[str]) -> bool:
+    receiver = ast.unparse(node.value)
+    return (receiver in names and node.attr not in SQL_TYPES) or (node.attr in STATEMENT_METHODS and receiver != "np")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sqlalchemy as sa\nsa.select(table)",
+        "from sqlalchemy import select, text",
+        "from sqlalchemy.sql.expression import select",
+        "import sqlalchemy.sql",
+        "import sqlalchemy as sql\nsql.text(words)",
+        "import sqlalchemy\nmake = sqlalchemy.insert",
+        "table.update().where(table.c.id == id)",
+        "await session.execute(statement)",
+    ],
+)
+def test_each_way_to_build_a_statement_is_seen(text: str) -> None:
+    assert _builds_statements(text)
+
+
+def test_types_and_errors_of_sqlalchemy_are_no_statements() -> None:
+    assert not _builds_statements("import sqlalchemy as sa\nTABLES: dict[str, sa.Table] = {}\nsa.exc.DBAPIError")
+    assert not _builds_statements("import numpy as np\nfrom sqlalchemy import Table\nnp.where(a, b, c)")
 
 
 STORE_IN_API: dict[str, str] = {}
