@@ -1,13 +1,15 @@
 """What checks are made of: read apart so that a file with a mistake is refused instead of failing closed in silence."""
 
+import ast
+import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from novakit.config.quoting import quoted
 from novakit.context import RequestContext
 from novakit.policy import language
-from novakit.policy.rules import credentials
+from novakit.policy.rules import GIVEN, credentials
 
 FIELD = re.compile(r"(?P<resource>\w+):(?P<field>[\w:]+)=(?P<regex>~?)(?P<value>.*)")
 REMOTE = ("http", "https", "remote")
@@ -42,8 +44,8 @@ class FieldCheck(language.Check):
         return str(value) == found["value"]
 
 
-def fault_of(text: str) -> str | None:
-    """Return what is wrong with one check, or None."""
+def fault_of(text: str, attributes: Collection[str] = GIVEN) -> str | None:
+    """Return what is wrong with one check, or None; `attributes` are what things have that rules are about."""
     try:
         check: object = language.parse(text)
         levels = _levels(check)
@@ -55,10 +57,10 @@ def fault_of(text: str) -> str | None:
     refused = sum(type(leaf).__name__ == "FalseCheck" for leaf in leaves)
     if refused > len(re.findall(r"(?<![\w:])!(?![\w:])", text)):
         return f"{quoted(text)} is not understood; write checks such as role:member and project_id:%(project_id)s"
-    return next((fault for leaf in leaves if (fault := _fault_of_leaf(leaf, text))), None)
+    return next((fault for leaf in leaves if (fault := _fault_of_leaf(leaf, text, attributes))), None)
 
 
-def _fault_of_leaf(leaf: Any, text: str) -> str | None:
+def _fault_of_leaf(leaf: Any, text: str, attributes: Collection[str]) -> str | None:
     kind, match = getattr(leaf, "kind", ""), getattr(leaf, "match", "")
     if kind in REMOTE:
         return f"{quoted(text)} asks a server over HTTP, which is not served: every request would wait for it"
@@ -71,7 +73,54 @@ def _fault_of_leaf(leaf: Any, text: str) -> str | None:
             # What fails here would fail in every request that asks the rule.
             why = str(error).partition(" (<")[0][:80]
             return f"{quoted(f'{kind}:{match}')} cannot be answered ({why}); write checks such as role:member"
+    if kind and kind not in _KINDS and not _is_literal(kind) and not _callers_have(kind):
+        return f"{quoted(f'{kind}:{match}')} asks for what no caller has; {_nearest(kind, (*_KINDS, *_SOMEBODY))}"
+    for name in _attributes(leaf):
+        if name not in attributes:
+            return (
+                f"{quoted(f'{kind}:{match}')} is about {quoted(name)}, which nothing has; {_nearest(name, attributes)}"
+            )
     return None
+
+
+_KINDS = ("role", "rule", "field")
+"""What a check may begin with beside a literal and what a caller has."""
+
+
+def _is_literal(kind: str) -> bool:
+    try:
+        ast.literal_eval(kind)
+    except (ValueError, SyntaxError):
+        return False
+    return True
+
+
+def _callers_have(kind: str) -> bool:
+    """Return whether a caller has what a check begins with, such as user_id or token.user.id."""
+    found: object = _SOMEBODY
+    for part in kind.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return False
+        found = found[part]
+    return True
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    return f"write {' or '.join(difflib.get_close_matches(name, sorted(known), n=2, cutoff=0))}"
+
+
+def attributes(text: str) -> Iterator[str]:
+    """Name what a check asks of the thing that it is about."""
+    for leaf in _leaves(language.parse(text)):
+        yield from _attributes(leaf)
+
+
+def _attributes(leaf: Any) -> Iterator[str]:
+    kind, match = getattr(leaf, "kind", ""), getattr(leaf, "match", "")
+    if kind == "field" and (found := FIELD.fullmatch(match)):
+        yield f"{found['resource']}:{found['field']}"
+    elif kind != "rule":
+        yield from re.findall(r"%\(([^)]*)\)", match)
 
 
 class _Whatever(dict[str, str]):
@@ -81,7 +130,16 @@ class _Whatever(dict[str, str]):
         return ""
 
 
-_SOMEBODY = credentials(RequestContext(request_id="", user_id="", project_id="", roles=frozenset({"member"})))
+def _somebody() -> dict[str, object]:
+    said = credentials(RequestContext(request_id="", user_id="", project_id="", roles={"member"}, system=True))
+    token = said["token"]
+    assert isinstance(token, dict)
+    # Public defaults ask for the domain that a token is scoped to: none is here, and they are not wrong.
+    return {**said, "token": {**token, "domain": {"id": ""}}}
+
+
+_SOMEBODY = _somebody()
+"""A caller who has everything that callers may have."""
 
 
 def references(text: str) -> Iterator[str]:

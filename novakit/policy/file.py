@@ -12,7 +12,8 @@ from novakit.config import files
 from novakit.config.quoting import located, named, quoted
 from novakit.errors import ConfigError
 from novakit.policy import language
-from novakit.policy.checks import fault_among, fault_of, lacking, references
+from novakit.policy.checks import attributes, fault_among, fault_of, lacking, references
+from novakit.policy.rules import GIVEN
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +114,8 @@ class PolicyFile:
             raise ConfigError(
                 f"{self._shown} cannot be read: its values are nested too deep; write one rule a line."
             ) from error
+        except language.Repeated as error:
+            raise ConfigError(f"{self._shown} {error}.") from error
         except ValueError as error:
             said = " ".join(str(error).partition("; use sys.")[0].split())[:300]
             raise ConfigError(f"{self._shown} is not YAML: {said}. Correct that, or remove the file.") from error
@@ -122,13 +125,17 @@ class PolicyFile:
 
     def _checked(self, document: Mapping[object, object]) -> dict[str, str]:
         rules: dict[str, str] = {}
+        told = {
+            *GIVEN,
+            *(name for table in self.known.values() for text in table.values() for name in attributes(text)),
+        }
         for name, text in document.items():
             if not isinstance(name, str) or not isinstance(text, str):
                 raise ConfigError(
                     f'{self._shown}: the rule {quoted(name)} takes a check as a text, such as "role:member", '
                     f"not {quoted(text)}."
                 )
-            if fault := fault_of(text):
+            if fault := fault_of(text, told):
                 raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
             rules[name] = text
         for service, table in self.known.items():

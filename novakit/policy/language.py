@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, cast
 from oslo_policy import _checks, _parser
 from oslo_policy._checks import BaseCheck, Check, register
 
+from novakit.config.quoting import quoted
+
 if TYPE_CHECKING:
     from oslo_policy.policy import Enforcer
+    from yaml import MappingNode
 
-__all__ = ["BaseCheck", "Check", "Checks", "document", "parse", "register"]
+__all__ = ["BaseCheck", "Check", "Checks", "Repeated", "document", "parse", "register"]
 
 # oslo.policy writes a traceback for each check that it cannot read; `novakit.policy.checks` says it better.
 logging.getLogger("oslo_policy._parser").setLevel(logging.CRITICAL)
@@ -31,11 +34,31 @@ def parse(text: str) -> BaseCheck:
     return _parser.parse_rule(text)
 
 
-def document(text: str) -> object:
-    """Return what a policy file says. Raises ValueError where it is not YAML."""
-    from oslo_policy import policy  # most clouds have no such file
+class Repeated(ValueError):
+    """A file says one key twice: YAML keeps the last, and whoever reads the first believes it."""
 
-    return policy.parse_file_contents(text)
+
+def document(text: str) -> object:
+    """Return what a policy file says. Raises ValueError where it is not YAML, and Repeated for a key given twice."""
+    import yaml  # most clouds have no such file
+
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if isinstance(node, yaml.MappingNode):
+            _refuse_repeated(node)
+        return (loader.construct_document(node) if node is not None else None) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _refuse_repeated(node: "MappingNode") -> None:
+    lines: dict[str, int] = {}
+    for key, _value in node.value:
+        line = key.start_mark.line + 1
+        if (before := lines.get(str(key.value))) is not None:
+            raise Repeated(f"says {quoted(key.value)} twice, in lines {before} and {line}; keep one of them")
+        lines[str(key.value)] = line
 
 
 class Checks(dict[str, BaseCheck]):

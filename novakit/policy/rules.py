@@ -47,6 +47,20 @@ _OWN_PROJECT = (
 )
 
 
+GIVEN = frozenset(
+    {
+        *(*_OWN_USER, *_OWN_PROJECT, "visibility", "image_type"),
+        *("networks:shared", "networks:router:external", "port:device_owner"),
+        *(
+            f"target.{kind}.{part}"
+            for kind in ("domain", "endpoint", "project", "region", "role", "service", "user")
+            for part in ("id", "name")
+        ),
+    }
+)
+"""What services tell of the things that rules are asked about; public defaults name some that none tells, besides."""
+
+
 def own(context: RequestContext) -> Target:
     """Describe a thing that is the caller's in every way: whoever fails on it may do this to nothing at all."""
     target: dict[str, str | bool | None] = dict.fromkeys(_OWN_USER, context.user_id)

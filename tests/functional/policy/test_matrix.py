@@ -12,8 +12,10 @@ import pytest
 
 from novakit.api.service import Service
 from novakit.api.services import SERVICES, default_checks
-from novakit.policy import Policy, PolicyFile
+from novakit.context import RequestContext, Target
+from novakit.policy import Policy, PolicyFile, Rule
 from novakit.policy.personas import MINE, PERSONAS, STRANGER, foreign
+from novakit.policy.rules import GIVEN
 from tests.functional.policy.cloud import Answer, Cloud
 from tests.functional.policy.requests import Ask, asks
 
@@ -135,8 +137,18 @@ async def _check(cloud: Cloud, policy: Policy, ask: Ask, name: str) -> list[str]
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-async def test_every_answer_is_the_one_that_the_table_says(cloud: Cloud, service: Service[Any]) -> None:
+async def test_every_answer_is_the_one_that_the_table_says(
+    cloud: Cloud, service: Service[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     policy, wrong = service.policy(), []
+    told: set[str] = set()
+    decide = Policy._decide
+
+    def heard(self: Policy, context: RequestContext, rule: Rule, target: Target | None) -> bool:
+        told.update(target or ())
+        return decide(self, context, rule, target)
+
+    monkeypatch.setattr(Policy, "_decide", heard)
     for ask in asks(service):
         path = await ask.path(cloud, MINE)
         for token in (None, "garbage"):
@@ -146,6 +158,7 @@ async def test_every_answer_is_the_one_that_the_table_says(cloud: Cloud, service
         for name in PERSONAS:
             wrong += await _check(cloud, policy, ask, name)
     assert not wrong, f"{len(wrong)} answers:\n" + "\n".join(wrong)
+    assert told <= GIVEN, told - GIVEN
 
 
 async def test_an_operators_rule_is_asked_about_the_thing_itself(tmp_path: Path) -> None:

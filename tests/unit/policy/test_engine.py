@@ -9,7 +9,7 @@ from novakit.api.compute.policies import RULES
 from novakit.api.services import SERVICES
 from novakit.context import RequestContext
 from novakit.policy import Policy, PolicyFile, engine
-from novakit.policy.checks import fault_of, references
+from novakit.policy.checks import attributes, fault_of, references
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, foreign
 from novakit.policy.rules import own, table
 
@@ -27,7 +27,7 @@ def lets(policy: Policy, rule: str) -> set[str]:
 def test_every_default_is_understood_and_refers_to_rules_of_its_own_table() -> None:
     for service in SERVICES:
         for rule in service.policies.values():
-            assert fault_of(rule.check) is None, rule
+            assert fault_of(rule.check, set(attributes(rule.check))) is None, rule
             assert set(references(rule.check)) <= set(service.policies), rule
 
 

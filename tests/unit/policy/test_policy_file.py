@@ -89,6 +89,15 @@ def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monk
         ("\n".join([*(f'"r{n}": "rule:r{n + 1}"' for n in range(2000)), '"r2000": "@"']), "over more than 50 levels"),
         ("\n".join([*(f'"r{n}": "not not rule:r{n + 1}"' for n in range(30)), '"r30": "@"']), "more than 50 levels"),
         ('"a\\nb": "rule:c"', "the rule 'a\\nb' refers to rule:c, which nothing defines; correct the name"),
+        ('a: "@"\nb: "!"\n"a": "!"', "says 'a' twice, in lines 1 and 3; keep one of them"),
+        ('{"a": "@", "a": "!"}', "says 'a' twice, in lines 1 and 1"),
+        ("a: \x01", "is not YAML"),
+        ('"get_image": "rol:member"', "'rol:member' asks for what no caller has; write role or"),
+        ('"get_image": "tenant_id:%(tenant_id)s"', "asks for what no caller has; write "),
+        ('"get_image": "token.user.idd:%(user_id)s"', "asks for what no caller has"),
+        ('"get_image": "project_id:%(nope.nope)s"', "is about 'nope.nope', which nothing has; write "),
+        ('"get_image": "not role:%(projectid)s"', "is about 'projectid', which nothing has; write project_id or"),
+        ('"create_port": "field:network:shared=True"', "which nothing has; write networks:shared or"),
         ("a: 2026-13-45", "month must be in 1..12. Correct that"),
         (f"a: {'9' * 5000}", "value has 5000 digits. Correct that"),
         # What oslo.policy takes and cannot answer: each request that asks the rule would fail.
@@ -125,6 +134,19 @@ def test_a_rule_refers_to_rules_of_its_own_service_alone(tmp_path: Path, text: s
     said = str(caught.value)
     assert f"which the {service} service does not have; write the check itself, or one of its own" in said
     assert f"rule:{instead}" in said.rpartition("(")[2]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "system:all or system_scope:all",
+        "'member':%(target.role.name)s and None:%(target.role.domain_id)s",
+        "token.project.domain.id:%(target.domain.id)s or roles:member or domain_id:%(target.group.domain_id)s",
+        "field:networks:router:external=True or is_admin:1 or role:%(target.role.name)s",
+    ],
+)
+def test_what_some_caller_or_some_public_default_has_is_understood(tmp_path: Path, check: str) -> None:
+    assert written(tmp_path / "policy.yaml", f'"get_image": "{check}"').overrides == {"get_image": check}
 
 
 def test_a_rule_of_the_files_own_may_refer_to_what_the_services_have_that_ask_it(tmp_path: Path) -> None:
