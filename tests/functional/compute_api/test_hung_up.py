@@ -25,22 +25,25 @@ HangUp = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def hang_up(monkeypatch: pytest.MonkeyPatch) -> HangUp:
-    """Do something, and cancel whoever does it while its first commit is under way, or a later one."""
+    """Do something, and cancel whoever does it while its first commit is under way, or a later one.
+
+    The thread makes the commit, so that whoever is cancelled waits for it; with `here` the loop does, if it may.
+    """
     commit = HeldConnection.commit
 
-    async def do(work: Awaitable[object], *, after: int = 0) -> None:
+    async def do(work: Awaitable[object], *, after: int = 0, here: bool = False) -> None:
         commits = 0
 
         async def asked() -> None:
             await work
 
-        async def cut(kept: HeldConnection) -> object:
+        async def cut(kept: HeldConnection, rows: int, *, is_flushing: bool) -> object:
             nonlocal commits
             if asyncio.current_task() is task:
                 commits += 1
                 if commits > after:
                     task.cancel()
-            return await commit(kept)
+            return await commit(kept, rows, is_flushing=is_flushing or not here)
 
         task = asyncio.ensure_future(asked())
         monkeypatch.setattr(HeldConnection, "commit", cut)
@@ -121,10 +124,14 @@ async def test_the_conductor_hears_of_a_server_whose_maker_hung_up(
     assert await _settled(heard) == [topics.OPERATIONS_NEW.name]
 
 
-async def test_schedulers_hear_of_a_change_of_the_ledger(store: Store, hang_up: HangUp) -> None:
+@pytest.mark.parametrize("here", [True, False])
+async def test_schedulers_hear_of_a_change_of_the_ledger(store: Store, here: bool, hang_up: HangUp) -> None:
     told: list[str] = []
     placement = Placement(store, on_change=lambda: told.append("changed"))
-    await hang_up(placement.resource_classes.create("CUSTOM_THING"))
+    for name in ("CUSTOM_OTHER", "CUSTOM_ANOTHER"):  # the first commits are the thread's, wherever the next are made
+        await placement.resource_classes.create(name)
+    told.clear()
+    await hang_up(placement.resource_classes.create("CUSTOM_THING"), here=here)
     assert told == ["changed"]
 
 
