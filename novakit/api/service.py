@@ -28,7 +28,7 @@ from novakit.api.reading import (
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import RequestTally
-from novakit.policy import Policy, PolicyFile, Rule
+from novakit.policy import Policy, PolicyFile, PolicyRule
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -241,7 +241,7 @@ class Service(Generic[S]):
     name: str
     routes: Sequence[Route]
     shape: ErrorShape
-    policies: Mapping[str, Rule] = {}
+    policies: Mapping[str, PolicyRule] = {}
     """The policy table: every rule that a route or a handler asks, with its public name and default."""
     admin: str = "context_is_admin"
     """The rule by which a caller is an administrator of this service."""

@@ -83,7 +83,7 @@ class MetadataAnswer:
 
 
 @attrs.frozen(kw_only=True)
-class Finding:
+class AuditFinding:
     """One thing that is not as it should be."""
 
     kind: str
@@ -104,8 +104,8 @@ class Finding:
 class AuditReport:
     """The outcome of one audit."""
 
-    orphaned: tuple[Finding, ...] = tuple_field()
-    foreign: tuple[Finding, ...] = tuple_field()
+    orphaned: tuple[AuditFinding, ...] = tuple_field()
+    foreign: tuple[AuditFinding, ...] = tuple_field()
     """What others claimed through Placement: none of our business, and shown so that it is not forgotten."""
     unchecked: tuple[str, ...] = tuple_field()
     """Hosts that did not say what they hold."""
@@ -119,7 +119,7 @@ class AuditReport:
 class Remains:
     """What is nobody's and no guest."""
 
-    things: tuple[Finding, ...] = tuple_field()
+    things: tuple[AuditFinding, ...] = tuple_field()
     unchecked: tuple[str, ...] = tuple_field()
     """Hosts that did not say what they hold."""
     untold: tuple[str, ...] = tuple_field()

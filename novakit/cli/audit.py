@@ -8,7 +8,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from novakit.calls.conductor import AuditReport, Finding
+from novakit.calls.conductor import AuditFinding, AuditReport
 from novakit.cli.client import add_options, client
 from novakit.cli.scheduling.explain import whole, wide
 from novakit_hookspecs.plain import to_record
@@ -63,7 +63,7 @@ def _few(hosts: Sequence[str]) -> str:
     return ", ".join(hosts[:_LISTED]) + (", ..." if len(hosts) > _LISTED else "")
 
 
-def _table(findings: Sequence[Finding]) -> Table:
+def _table(findings: Sequence[AuditFinding]) -> Table:
     table = Table("kind", "name", "host", "owner", "what to do")
     for each in findings:
         cells = (each.kind, each.name, each.host or "-", each.owner or "-")

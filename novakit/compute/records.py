@@ -87,7 +87,7 @@ class Event:
 
 
 @attrs.frozen(kw_only=True)
-class Action:
+class ActionEntry:
     """One thing that was done to a server: the operation, as the API shows it."""
 
     action: str

@@ -13,7 +13,7 @@ from novakit import errors, world
 from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets, topics
 from novakit.calls.host import HostCalls
 from novakit.compute.patterns import Pattern
-from novakit.compute.records import Action, Event, Server
+from novakit.compute.records import ActionEntry, Event, Server
 from novakit.compute.states import ANY, AT_REST, DELETING, Move, check, when
 from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo, ShownPort
@@ -121,7 +121,7 @@ class Servers:
                 f"The host of instance {server_id} does not answer now; ask again later."
             ) from error
 
-    async def actions(self, context: RequestContext, server_id: str) -> Sequence[Action]:
+    async def actions(self, context: RequestContext, server_id: str) -> Sequence[ActionEntry]:
         """Return everything that was done to a server, newest first; of a deleted one too."""
         async with self.store.read() as session:
             row = await rows.server(session, server_id, deleted=True)
@@ -204,8 +204,8 @@ def _server(row: Mapping[Any, Any]) -> Server:
     return Server._make(_TAKEN(row))
 
 
-def _action(row: Row) -> Action:
-    return Action(
+def _action(row: Row) -> ActionEntry:
+    return ActionEntry(
         action=row["kind"],
         server_id=row["server_id"],
         request_id=row["request_id"],

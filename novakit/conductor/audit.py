@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from novakit.bus import BusError, Targets
-from novakit.calls.conductor import AuditReport, Finding
+from novakit.calls.conductor import AuditFinding, AuditReport
 from novakit.calls.host import HostCalls
 from novakit.compute.states import AT_REST
 from novakit.image import Images
@@ -56,7 +56,7 @@ _DELETE = "Delete the server, or have its owner do so."
 
 
 @attrs.frozen
-class Found:
+class HostContents:
     """What one host says that it has."""
 
     guests: frozenset[str]
@@ -96,10 +96,10 @@ class Audit:
         files += [_damaged(id, name, what) for id, (name, what) in (await self.images.damaged()).items()]
         return attrs.evolve(report, orphaned=(*report.orphaned, *files))
 
-    async def _ask_hosts(self, names: Iterable[str]) -> dict[str, Found]:
+    async def _ask_hosts(self, names: Iterable[str]) -> dict[str, HostContents]:
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def ask(host: str) -> tuple[str, Found | None]:
+        async def ask(host: str) -> tuple[str, HostContents | None]:
             async with turn:
                 try:
                     answer = await self.hosts.at(host).holdings()
@@ -107,14 +107,14 @@ class Audit:
                 except BusError:
                     return host, None
                 guests = frozenset(each.id for each in answer.guests)
-                return host, Found(guests=guests, holdings=to_plain(answer.holdings), abandoned=left)
+                return host, HostContents(guests=guests, holdings=to_plain(answer.holdings), abandoned=left)
 
         answers = await asyncio.gather(*(ask(name) for name in names))
         return {host: found for host, found in answers if found is not None}
 
 
-def _image_file(name: str) -> Finding:
-    return Finding(
+def _image_file(name: str) -> AuditFinding:
+    return AuditFinding(
         kind="image file",
         name=name,
         owner=name.partition(".")[0],
@@ -123,8 +123,8 @@ def _image_file(name: str) -> Finding:
     )
 
 
-def _damaged(image: str, name: str, what: str) -> Finding:
-    return Finding(
+def _damaged(image: str, name: str, what: str) -> AuditFinding:
+    return AuditFinding(
         kind="image file",
         name=name,
         owner=image,
@@ -133,7 +133,7 @@ def _damaged(image: str, name: str, what: str) -> Finding:
     )
 
 
-def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
+def compare(store: Picture, found: Mapping[str, HostContents]) -> AuditReport:
     """Name everything that differs, leaving out what operations are working on."""
     busy = {row["server_id"] for row in store.operations}
     orphaned = [
@@ -161,9 +161,9 @@ def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
     )
 
 
-def _refused(store: Picture) -> Iterator[Finding]:
+def _refused(store: Picture) -> Iterator[AuditFinding]:
     for host, row in store.refused.items():
-        yield Finding(
+        yield AuditFinding(
             kind="host",
             name=host,
             host=host,
@@ -173,7 +173,7 @@ def _refused(store: Picture) -> Iterator[Finding]:
         )
 
 
-def _servers(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
+def _servers(store: Picture, found: Mapping[str, HostContents], busy: set[str]) -> Iterator[AuditFinding]:
     for server_id, row in store.servers.items():
         if server_id in busy:
             continue
@@ -183,20 +183,22 @@ def _servers(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iter
         )
         if row["task_state"] is not None or row["vm_state"] == "building":
             state = row["task_state"] or row["vm_state"]
-            yield Finding(**about, problem=f"It stands in {state} and no operation works on it.", remedy=_DELETE)
+            yield AuditFinding(**about, problem=f"It stands in {state} and no operation works on it.", remedy=_DELETE)
         elif row["vm_state"] in _WITH_GUEST and host is None:
-            yield Finding(**about, problem=f"It is {row['vm_state']} and has no host.", remedy=_DELETE)
+            yield AuditFinding(**about, problem=f"It is {row['vm_state']} and has no host.", remedy=_DELETE)
         elif row["vm_state"] in _WITH_GUEST and host in found and server_id not in found[host].guests:
             remedy = "It goes to ERROR after its host has reported twice, in about two minutes; then delete it."
-            yield Finding(**about, problem=f"It is {row['vm_state']} and its host has no guest of it.", remedy=remedy)
+            yield AuditFinding(
+                **about, problem=f"It is {row['vm_state']} and its host has no guest of it.", remedy=remedy
+            )
 
 
-def _operations(store: Picture) -> Iterator[Finding]:
+def _operations(store: Picture) -> Iterator[AuditFinding]:
     for row in store.operations:
         if row["server_id"] not in store.servers:
             problem = f"The operation {row['kind']} has not ended and its server is gone."
             remedy = _REMAINS.format(id=row["id"])
-            yield Finding(
+            yield AuditFinding(
                 kind="operation",
                 name=row["id"],
                 owner=row["server_id"],
@@ -206,21 +208,23 @@ def _operations(store: Picture) -> Iterator[Finding]:
             )
 
 
-def _allocations(store: Picture, busy: set[str]) -> Iterator[Finding]:
+def _allocations(store: Picture, busy: set[str]) -> Iterator[AuditFinding]:
     names = {provider: name for name, provider in store.hosts.items()}
     for consumer, rows in store.held.items():
         if consumer in store.once and consumer not in busy:
             host = names.get(store.roots.get(rows[0]["provider_id"], ""))
             problem = f"{_amounts(_total(rows))} are claimed for a server that is deleted."
-            yield Finding(kind="allocation", name=consumer, host=host, owner=consumer, problem=problem, remedy=_SWEPT)
+            yield AuditFinding(
+                kind="allocation", name=consumer, host=host, owner=consumer, problem=problem, remedy=_SWEPT
+            )
     for server_id, row in store.servers.items():
         if server_id not in busy and (differs := _claim_differs(store, row)):
             remedy = "Correct it with `openstack resource provider allocation set`, or delete the server."
-            yield Finding(
+            yield AuditFinding(
                 kind="allocation", name=server_id, host=row["host"], owner=server_id, problem=differs, remedy=remedy
             )
     for row in store.drift:
-        yield Finding(
+        yield AuditFinding(
             kind="inventory",
             name=row["resource_class"],
             host=names.get(store.roots.get(row["provider_id"], "")),
@@ -271,7 +275,7 @@ def _amounts(amounts: Mapping[str, int]) -> str:
     return ", ".join(f"{amounts[name]} {name}" for name in sorted(amounts)) or "nothing"
 
 
-def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
+def _guests(store: Picture, found: Mapping[str, HostContents], busy: set[str]) -> Iterator[AuditFinding]:
     for host, has in found.items():
         for guest in sorted(has.guests):
             server, row = store.servers.get(guest), store.strangers.get((host, guest))
@@ -284,11 +288,11 @@ def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Itera
                 if row is not None:
                     problem += f" {row['why']}"
                 remedy = _LEFT.format(id=guest) if row is not None else _UNDECIDED
-                yield Finding(**about, problem=problem, remedy=remedy)
+                yield AuditFinding(**about, problem=problem, remedy=remedy)
             elif guest in store.once:
-                yield Finding(**about, problem="Its server is deleted.", remedy=_REPORTED)
+                yield AuditFinding(**about, problem="Its server is deleted.", remedy=_REPORTED)
             else:
-                yield Finding(**about, problem=_stranger(row), remedy=_LEFT.format(id=guest))
+                yield AuditFinding(**about, problem=_stranger(row), remedy=_LEFT.format(id=guest))
 
 
 def _stranger(row: Row | None) -> str:
@@ -299,7 +303,7 @@ def _stranger(row: Row | None) -> str:
     return f"{called} to no server of this database since {since}."
 
 
-def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:
+def _ports(store: Picture, busy: set[str]) -> Iterator[AuditFinding]:
     for port_id, row in store.ports.items():
         server_id = row["server_id"]
         if server_id is None or server_id in busy:
@@ -308,13 +312,13 @@ def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:
         about = {"kind": "port", "name": port_id, "host": row["host"], "owner": server_id}
         if server is None:
             remedy = _SWEPT if server_id in store.once else f"Delete it: `openstack port delete {port_id}`."
-            yield Finding(**about, problem="Its server does not exist.", remedy=remedy)
+            yield AuditFinding(**about, problem="Its server does not exist.", remedy=remedy)
         elif row["host"] != server["host"] and server["host"] is not None and row["host"] is not None:
             problem = f"It is wired on {row['host']} and its server runs on {server['host']}."
-            yield Finding(**about, problem=problem, remedy="Hard-reboot the server.")
+            yield AuditFinding(**about, problem=problem, remedy="Hard-reboot the server.")
 
 
-def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
+def _holdings(store: Picture, found: Mapping[str, HostContents], busy: set[str]) -> Iterator[AuditFinding]:
     others = store.networks | store.routers | (set(store.held) - store.once)
     for host, has in found.items():
         own = _of_strangers(store, host, has)
@@ -335,23 +339,23 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
                 if server["host"] != host:
                     problem = f"Its server is to run on {server['host'] or 'no host'}."
                     remedy = _REMAINS.format(id=owner) if remains else _BESIDE
-                    yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
+                    yield AuditFinding(**about, problem=problem, remedy=remedy, is_removable=remains)
                 elif kind == "device" and not _is_claimed(store, host, name, owner):
                     problem = "Its server has it, and holds no claim on it."
                     remedy = "Claim it with `openstack resource provider allocation set`, or delete the server."
-                    yield Finding(**about, problem=problem, remedy=remedy)
+                    yield AuditFinding(**about, problem=problem, remedy=remedy)
             elif port is not None:
                 if port["server_id"] and port["host"] != host:
                     problem = f"Its port is bound to {port['host'] or 'no host'}."
                     remedy = _BESIDE if port["server_id"] in has.guests else _PUSHED
-                    yield Finding(**about, problem=problem, remedy=remedy)
+                    yield AuditFinding(**about, problem=problem, remedy=remedy)
             elif kind != "domain" or owner not in has.guests:
                 problem = f"Nothing has the id {owner}." if owner else "Its owner is unknown."
                 remedy = _REMAINS.format(id=owner) if remains else _RESTART.format(host=host)
-                yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
+                yield AuditFinding(**about, problem=problem, remedy=remedy, is_removable=remains)
 
 
-def _abandoned(found: Mapping[str, Found]) -> Iterator[Finding]:
+def _abandoned(found: Mapping[str, HostContents]) -> Iterator[AuditFinding]:
     for host, has in found.items():
         for left in has.abandoned or ():
             of = left.owner.startswith("/")
@@ -359,7 +363,7 @@ def _abandoned(found: Mapping[str, Found]) -> Iterator[Finding]:
             if left.in_use:
                 problem += f" It is in use: {left.in_use}."
             for thing in left.things:
-                yield Finding(
+                yield AuditFinding(
                     kind=thing.kind,
                     name=thing.name,
                     host=host,
@@ -371,7 +375,7 @@ def _abandoned(found: Mapping[str, Found]) -> Iterator[Finding]:
                 )
 
 
-def _of_strangers(store: Picture, host: str, has: Found) -> set[str]:
+def _of_strangers(store: Picture, host: str, has: HostContents) -> set[str]:
     """Name the strangers that a host has, and their ports: told of as guests, and not piece by piece.
 
     The rows of such a guest's server and ports may be there: of an older backup they say where it was to run then.
@@ -398,12 +402,12 @@ def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool
     return provider not in store.roots or any(row["provider_id"] == provider for row in store.held.get(server_id, ()))
 
 
-def _foreign(store: Picture) -> Iterator[Finding]:
+def _foreign(store: Picture) -> Iterator[AuditFinding]:
     names = {provider: name for name, provider in store.hosts.items()}
     reserved = {row["claim_id"] for row in store.strangers.values()}
     for consumer, rows in store.held.items():
         if consumer not in store.servers and consumer not in store.once and consumer not in reserved:
-            yield Finding(
+            yield AuditFinding(
                 kind="allocation",
                 name=consumer,
                 host=names.get(store.roots.get(rows[0]["provider_id"], "")),

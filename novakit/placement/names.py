@@ -71,7 +71,7 @@ class ResourceClasses:
 
 
 @attrs.frozen
-class Traits:
+class TraitNames:
     """What providers can be."""
 
     changes: Changes

@@ -9,7 +9,7 @@ from novakit import errors, world
 from novakit.placement.candidates import Candidate, CandidateRequest, Forest, ForestCache, search
 from novakit.placement.consumers import Consumers
 from novakit.placement.ledger import AllocationClaim, Ledger
-from novakit.placement.names import Changes, ResourceClasses, Traits
+from novakit.placement.names import Changes, ResourceClasses, TraitNames
 from novakit.placement.resource_providers import Providers
 from novakit.store.engine import Row, Session, Store
 from novakit.store.placement import allocations, changes, hosts, usages
@@ -37,7 +37,7 @@ class Placement:
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when somebody from outside changed something, which is durable by then."""
     resource_classes: ResourceClasses = attrs.field(init=False)
-    trait_names: Traits = attrs.field(init=False)
+    trait_names: TraitNames = attrs.field(init=False)
     providers: Providers = attrs.field(init=False)
     holders: Consumers = attrs.field(init=False)
     _forest: ForestCache = attrs.field(init=False)
@@ -45,7 +45,7 @@ class Placement:
     def __attrs_post_init__(self) -> None:
         self._forest = ForestCache(self.store)
         changes = Changes(self.store, lambda: self.on_change())
-        self.resource_classes, self.trait_names = ResourceClasses(changes), Traits(changes)
+        self.resource_classes, self.trait_names = ResourceClasses(changes), TraitNames(changes)
         self.providers, self.holders = Providers(changes), Consumers(changes, self.release)
 
     async def report_host(

@@ -2,6 +2,6 @@
 
 from novakit.policy.engine import Policy
 from novakit.policy.file import PolicyFile
-from novakit.policy.rules import PROJECT, Rule, own, table
+from novakit.policy.rules import PROJECT, PolicyRule, own, table
 
-__all__ = ["PROJECT", "Policy", "PolicyFile", "Rule", "own", "table"]
+__all__ = ["PROJECT", "Policy", "PolicyFile", "PolicyRule", "own", "table"]

@@ -13,7 +13,7 @@ from novakit.context import RequestContext, Target
 from novakit.errors import Forbidden
 from novakit.policy.file import PolicyFile
 from novakit.policy.language import Checks
-from novakit.policy.rules import ANY_SCOPE, Rule, credentials, own, scope_of
+from novakit.policy.rules import ANY_SCOPE, PolicyRule, credentials, own, scope_of
 
 REMEMBERED = 8192
 """Decisions that are kept; a process that sees more callers and projects than that starts over."""
@@ -24,7 +24,7 @@ class Policy:
     """The rules of one service: its table, and what the operator's file says otherwise."""
 
     service: str
-    table: Mapping[str, Rule]
+    table: Mapping[str, PolicyRule]
     file: PolicyFile = attrs.field(factory=PolicyFile)
     admin: str = "context_is_admin"
     """The rule by which callers are administrators of this service."""
@@ -77,7 +77,7 @@ class Policy:
             known = self._decided[key] = self._decide(context, self.table[name], target)
         return known
 
-    def _decide(self, context: RequestContext, rule: Rule, target: Target | None) -> bool:
+    def _decide(self, context: RequestContext, rule: PolicyRule, target: Target | None) -> bool:
         scope = scope_of(context)
         # A token without a scope does what every scope may do, such as reading its own user, and nothing else.
         if rule.scopes and scope not in rule.scopes and not (scope is None and set(ANY_SCOPE) <= set(rule.scopes)):

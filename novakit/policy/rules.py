@@ -15,7 +15,7 @@ Row = tuple[str, str, tuple[str, ...], str]
 
 
 @attrs.frozen(kw_only=True)
-class Rule:
+class PolicyRule:
     """Who may do one thing."""
 
     name: str
@@ -28,10 +28,10 @@ class Rule:
     """What it decides about: `GET /servers`."""
 
 
-def table(*rows: Row) -> Mapping[str, Rule]:
+def table(*rows: Row) -> Mapping[str, PolicyRule]:
     """Make a table of `(rule, default check, scopes, operations)`; operations are parted by `; `."""
     made = {
-        name: Rule(name=name, check=check, scopes=scopes, operations=tuple(filter(None, operations.split("; "))))
+        name: PolicyRule(name=name, check=check, scopes=scopes, operations=tuple(filter(None, operations.split("; "))))
         for name, check, scopes, operations in rows
     }
     if len(made) != len(rows):
@@ -100,6 +100,6 @@ def scope_of(context: RequestContext) -> str | None:
     return "project" if context.project_id is not None else None
 
 
-def names_of(rules: Sequence[Rule]) -> list[str]:
+def names_of(rules: Sequence[PolicyRule]) -> list[str]:
     """List the names of rules in the order of the alphabet."""
     return sorted(rule.name for rule in rules)

@@ -13,7 +13,7 @@ from functools import lru_cache
 import attrs
 
 from novakit_fit.search.ask import Candidate, CandidateRequest, Group
-from novakit_fit.search.board import Board, Node
+from novakit_fit.search.board import Board, Position
 from novakit_fit.search.provider import Provider, Stock
 from novakit_fit.search.puzzle import Puzzle
 from novakit_fit.search.questions import Pulse, TreeScope, questions_of
@@ -128,18 +128,18 @@ class _Preference:
     traits: frozenset[str]
     _kinds: dict[int, object] = attrs.field(factory=dict)
 
-    def ordered(self, node: Node, number: int, places: Sequence[int]) -> Iterable[int]:
+    def ordered(self, node: Position, number: int, places: Sequence[int]) -> Iterable[int]:
         """Return the places that are worth trying, the best first."""
         if len(places) == 1:
             return places
         return self._different(node, self._by_spare(node, number, places))
 
-    def _by_spare(self, node: Node, number: int, places: Sequence[int]) -> list[int]:
+    def _by_spare(self, node: Position, number: int, places: Sequence[int]) -> list[int]:
         left, names = self.board.left, [name for name, _ in self.board.rules.ask.parts[number].resources]
         spare = {place: sum(left(node, name, place) for name in names) if place else -1 for place in places}
         return sorted(places, key=spare.__getitem__)
 
-    def _different(self, node: Node, places: Iterable[int]) -> Iterator[int]:
+    def _different(self, node: Position, places: Iterable[int]) -> Iterator[int]:
         used: dict[int, list[tuple[str | None, int]]] = {}
         for (name, place), left in node.left.items():
             used.setdefault(place, []).append((name, left))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from novakit.policy import PROJECT, Rule, table
+from novakit.policy import PROJECT, PolicyRule, table
 
 ADMIN = "rule:context_is_admin"
 MANAGER = "rule:project_manager_or_admin"
@@ -12,7 +12,7 @@ READER = "rule:project_reader_or_admin"
 OWNER = "(rule:context_is_admin) or user_id:%(user_id)s"
 ANYBODY = "@"
 
-RULES: Mapping[str, Rule] = table(
+RULES: Mapping[str, PolicyRule] = table(
     ("context_is_admin", "role:admin", (), ""),
     ("admin_or_owner", "is_admin:True or project_id:%(project_id)s", (), ""),
     ("admin_api", "is_admin:True", (), ""),

@@ -5,13 +5,13 @@ One default says more than the public one: users list the roles that they have t
 
 from collections.abc import Mapping
 
-from novakit.policy import Rule, table
+from novakit.policy import PolicyRule, table
 from novakit.policy.rules import ANY_SCOPE, SYSTEM_OR_PROJECT
 
 ADMIN = "rule:admin_required"
 SYSTEM_READER = "rule:admin_required or (role:reader and system_scope:all)"
 
-RULES: Mapping[str, Rule] = table(
+RULES: Mapping[str, PolicyRule] = table(
     ("admin_required", "role:admin or is_admin:1", (), ""),
     ("service_role", "role:service", (), ""),
     ("service_or_admin", "rule:admin_required or rule:service_role", (), ""),

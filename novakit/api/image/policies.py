@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from novakit.policy import PROJECT, Rule, table
+from novakit.policy import PROJECT, PolicyRule, table
 
 ADMIN = "rule:context_is_admin"
 MEMBER = "rule:context_is_admin or (role:member and project_id:%(project_id)s)"
@@ -12,7 +12,7 @@ OWN_OR_SEEN = (
 )
 SHARED = "rule:context_is_admin or role:reader and (project_id:%(project_id)s or project_id:%(member_id)s)"
 
-RULES: Mapping[str, Rule] = table(
+RULES: Mapping[str, PolicyRule] = table(
     ("default", "", (), ""),
     ("context_is_admin", "role:admin", (), ""),
     ("service_api", "role:service or role:admin", (), ""),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from novakit.policy import PROJECT, Rule, table
+from novakit.policy import PROJECT, PolicyRule, table
 
 ADMIN = "rule:admin_only"
 ADMIN_OR_SERVICE = "(rule:admin_only) or (rule:service_api)"
@@ -283,7 +283,7 @@ _SUBNET = table(
     ("delete_subnet:tags", SUBNET_MEMBER, PROJECT, "DELETE /subnets/{id}/tags; DELETE /subnets/{id}/tags/{tag}"),
 )
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, PolicyRule] = {
     **_BASE,
     **_AVAILABILITY_ZONE,
     **_FLOATINGIP,

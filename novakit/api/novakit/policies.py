@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from novakit.api.compute import policies as compute
 from novakit.api.compute.policies import ADMIN, MEMBER, READER
-from novakit.policy import PROJECT, Rule, table
+from novakit.policy import PROJECT, PolicyRule, table
 
 _GROUP, _MEMBER = "/v1/server-groups/{id}", "/v1/server-groups/{id}/members/{server_id}"
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, PolicyRule] = {
     **{name: rule for name, rule in compute.RULES.items() if not rule.scopes},
     **table(
         ("os_compute_api:os-server-groups:index", READER, PROJECT, "GET /v1/server-groups"),

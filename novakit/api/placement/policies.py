@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from novakit.policy import PROJECT, Rule, table
+from novakit.policy import PROJECT, PolicyRule, table
 
 BOTH = "rule:admin_or_service_api"
 
-RULES: Mapping[str, Rule] = table(
+RULES: Mapping[str, PolicyRule] = table(
     ("admin_api", "role:admin", (), ""),
     ("service_api", "role:service", (), ""),
     ("admin_or_service_api", "role:admin or role:service", (), ""),

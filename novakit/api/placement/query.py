@@ -6,7 +6,7 @@ from multidict import MultiMapping
 
 from novakit import errors
 from novakit.api.placement.frame import kept_id
-from novakit.api.placement.schemas import MAX_INT, Schema, looks_like_uuid
+from novakit.api.placement.schemas import MAX_INT, PlacementSchema, looks_like_uuid
 from novakit.api.service import Version
 from novakit.resource_classes import by_class
 
@@ -18,12 +18,12 @@ _RESOURCES = (
 _INVALID = "Invalid query string parameters: "
 
 
-def by_version(schemas: Mapping[Version, Schema], version: Version) -> Schema:
+def by_version(schemas: Mapping[Version, PlacementSchema], version: Version) -> PlacementSchema:
     """Choose the newest of several that is not newer than the version."""
     return schemas[max(first for first in schemas if first <= version)]
 
 
-def checked(query: Query, schema: Schema) -> dict[str, str]:
+def checked(query: Query, schema: PlacementSchema) -> dict[str, str]:
     """Return the parameters, of repeated ones the last. Raises BadRequest for any that the schema does not know."""
     values = dict(query.items())
     schema.check(values, _INVALID)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from novakit.policy import PROJECT, Rule, table
+from novakit.policy import PROJECT, PolicyRule, table
 
 ADMIN = "rule:admin_api"
 READER = "rule:xena_system_admin_or_project_reader"
 MEMBER = "rule:xena_system_admin_or_project_member"
 
-RULES: Mapping[str, Rule] = table(
+RULES: Mapping[str, PolicyRule] = table(
     ("context_is_admin", "role:admin", (), ""),
     ("admin_api", "is_admin:True", (), ""),
     ("xena_system_admin_or_project_reader", "(role:admin) or (role:reader and project_id:%(project_id)s)", (), ""),

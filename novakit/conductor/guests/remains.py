@@ -11,7 +11,7 @@ import attrs
 import structlog
 
 from novakit.bus import BusError
-from novakit.calls.conductor import Finding, Remains, Settled
+from novakit.calls.conductor import AuditFinding, Remains, Settled
 from novakit.conductor.audit import Audit
 from novakit.conductor.parts import Parts
 from novakit.store import operations
@@ -54,7 +54,7 @@ class RemainsDesk:
         left = [each.name for each in (await self.listed()).things if each.owner == owner and each.host == at]
         return Settled(why=f"{at} still has {', '.join(left[:5])}; its agent's log says more." if left else "")
 
-    async def _end(self, found: Finding) -> Settled:
+    async def _end(self, found: AuditFinding) -> Settled:
         """Have an operation end as cancelled: whoever leases it next reads nothing else of it."""
         log.warning("ending an operation, as an operator asked", operation=found.name, server=found.owner)
         async with self.parts.store.write() as session:

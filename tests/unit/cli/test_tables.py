@@ -6,12 +6,14 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from novakit.calls.conductor import Finding, Stranger
+from novakit.calls.conductor import AuditFinding, Stranger
 from novakit.cli import audit, guest
 from novakit.cli.scheduling.explain import whole
 
 FILE = "a07e93b7-ef12-42ba-8fbc-6bad160e69fb.83baeac5-63f0-4453-aeca-7d06f914807d"
-FINDING = Finding(kind="image file", name=FILE, problem="No image has it.", remedy=f"`novakit image remove {FILE}`.")
+FINDING = AuditFinding(
+    kind="image file", name=FILE, problem="No image has it.", remedy=f"`novakit image remove {FILE}`."
+)
 GUEST = Stranger(host="h", id=FILE[:36], name="web", project_id="p" * 32, power="running", why="?", first_seen="2026")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit.conductor.audit import Found, compare, needed
+from novakit.conductor.audit import HostContents, compare, needed
 from novakit.store.audit import Picture
 from novakit.store.placement.hosts import device_id
 
@@ -59,8 +59,8 @@ HOLDINGS = (
     _holding("namespace", "qdhcp-n1", "n1"),
     _holding("namespace", "qrouter-r1", "r1"),
 )
-ON_A = Found(guests=frozenset({"s1"}), holdings=HOLDINGS)
-EMPTY = Found(guests=frozenset(), holdings=())
+ON_A = HostContents(guests=frozenset({"s1"}), holdings=HOLDINGS)
+EMPTY = HostContents(guests=frozenset(), holdings=())
 IN_ORDER = {"a": ON_A, "b": EMPTY}
 
 
@@ -118,14 +118,18 @@ def test_what_is_wrong_in_the_store_is_found(changes: dict[str, Any], kind: str,
         ({"a": EMPTY, "b": EMPTY}, "server", "its host has no guest of it"),
         ({"a": attrs.evolve(ON_A, guests=frozenset({"s1", "x"})), "b": EMPTY}, "guest", "belongs to no server"),
         ({"a": attrs.evolve(ON_A, guests=frozenset({"s1", "gone"})), "b": EMPTY}, "guest", "is deleted"),
-        ({"a": ON_A, "b": Found(guests=frozenset({"s1"}), holdings=())}, "guest", "is to run on a"),
-        ({"a": ON_A, "b": Found(frozenset(), [_holding("disk", "s1.disk", "s1")])}, "disk", "is to run on a"),
-        ({"a": ON_A, "b": Found(frozenset(), [_holding("tap", "tapp1", "p1")])}, "tap", "bound to a"),
-        ({"a": ON_A, "b": Found(frozenset(), [_holding("file", "/x", "gone")])}, "file", "Nothing has the id gone"),
-        ({"a": ON_A, "b": Found(frozenset(), [_holding("tap", "tapx", "")])}, "tap", "owner is unknown"),
+        ({"a": ON_A, "b": HostContents(guests=frozenset({"s1"}), holdings=())}, "guest", "is to run on a"),
+        ({"a": ON_A, "b": HostContents(frozenset(), [_holding("disk", "s1.disk", "s1")])}, "disk", "is to run on a"),
+        ({"a": ON_A, "b": HostContents(frozenset(), [_holding("tap", "tapp1", "p1")])}, "tap", "bound to a"),
+        (
+            {"a": ON_A, "b": HostContents(frozenset(), [_holding("file", "/x", "gone")])},
+            "file",
+            "Nothing has the id gone",
+        ),
+        ({"a": ON_A, "b": HostContents(frozenset(), [_holding("tap", "tapx", "")])}, "tap", "owner is unknown"),
     ],
 )
-def test_what_is_wrong_on_a_host_is_found(found: dict[str, Found], kind: str, sentence: str) -> None:
+def test_what_is_wrong_on_a_host_is_found(found: dict[str, HostContents], kind: str, sentence: str) -> None:
     (finding,) = compare(_picture(), found).orphaned
     assert finding.kind == kind and sentence in finding.problem and finding.remedy
 
@@ -201,7 +205,7 @@ def test_devices_and_claims_on_them_go_together() -> None:
     flavor = {**FLAVOR, "extra_specs": {"pci_passthrough:alias": "a100"}}
     tree = {"hosts": {"a": root}, "roots": {root: root, provider: root}}
     claim = (*_held(root), *_held(provider, CUSTOM_PCI_A100=1))
-    with_device = Found(guests=frozenset({"s1"}), holdings=[_holding("device", address, "s1")])
+    with_device = HostContents(guests=frozenset({"s1"}), holdings=[_holding("device", address, "s1")])
     assert compare(_picture(**tree, **_server(flavor=flavor), held={"s1": claim}), {"a": with_device}).orphaned == ()
 
     (unneeded,) = compare(_picture(**tree, held={"s1": claim}), {"a": ON_A}).orphaned

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from novakit_driver_qemu.instances import BUILT, PLAN, Instances
+from novakit_driver_qemu.instances import BUILT, PLAN, GuestDirectories
 from novakit_driver_qemu.machine import Machine
 from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.servers import GuestPlan, LocalImage
@@ -18,9 +18,9 @@ NO_IMAGE = LocalImage(id=BAD, path="/nowhere/image", disk_format="raw", virtual_
 
 
 @pytest.fixture
-def instances(tmp_path: Path) -> Instances:
+def instances(tmp_path: Path) -> GuestDirectories:
     """Two guests that are built, and one that has a directory alone."""
-    made = Instances(tmp_path)
+    made = GuestDirectories(tmp_path)
     for guest in (GOOD, BAD):
         (tmp_path / guest).mkdir()
         plan = GuestPlan(id=guest, name="x", hostname="x", vcpus=1, memory_mb=64, root_gb=1)
@@ -45,7 +45,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_plan_is_refused_by_name_and_stands_in_the_way_of_no_other_guest(
-    instances: Instances, content: bytes, monkeypatch: pytest.MonkeyPatch
+    instances: GuestDirectories, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = instances.of(BAD) / PLAN
     path.write_bytes(content)
@@ -62,7 +62,7 @@ def test_a_damaged_plan_is_refused_by_name_and_stands_in_the_way_of_no_other_gue
 
 
 def test_a_guest_gets_no_user_that_a_guest_with_a_damaged_plan_most_likely_has(
-    instances: Instances, monkeypatch: pytest.MonkeyPatch
+    instances: GuestDirectories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guest_users, "may_be_given", lambda: True)
     monkeypatch.setattr(guest_users, "COUNT", 1)
@@ -76,7 +76,7 @@ def test_a_guest_gets_no_user_that_a_guest_with_a_damaged_plan_most_likely_has(
     assert json.loads((instances.of(GOOD) / PLAN).read_text())["user"] == guest_users.FIRST
 
 
-def test_whatever_befalls_a_plan_it_is_read_or_refused(instances: Instances) -> None:
+def test_whatever_befalls_a_plan_it_is_read_or_refused(instances: GuestDirectories) -> None:
     path = instances.of(BAD) / PLAN
     whole, chance, refused = path.read_bytes(), random.Random(5), 0
     for _ in range(400):
@@ -92,7 +92,7 @@ def test_whatever_befalls_a_plan_it_is_read_or_refused(instances: Instances) -> 
     assert 100 < refused < 400
 
 
-def test_a_guest_without_a_plan_is_not_there(instances: Instances) -> None:
+def test_a_guest_without_a_plan_is_not_there(instances: GuestDirectories) -> None:
     with pytest.raises(NotFound):
         instances.machine(HALF)
     assert HALF not in instances.devices()
@@ -103,7 +103,7 @@ def test_a_guest_without_a_plan_is_not_there(instances: Instances) -> None:
 async def test_devices_of_a_guest_that_is_off_stay_with_it_whatever_became_of_its_plan(
     tmp_path: Path, content: bytes | None, older: bool
 ) -> None:
-    instances, devices = Instances(tmp_path), ("0000:02:00.0", "0000:02:00.1")
+    instances, devices = GuestDirectories(tmp_path), ("0000:02:00.0", "0000:02:00.1")
     plan = GuestPlan(id=BAD, name="x", hostname="x", vcpus=1, memory_mb=64, root_gb=1)
     machine = attrs.evolve(Machine.of(plan), devices=devices)
     if older:

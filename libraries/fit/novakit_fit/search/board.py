@@ -21,7 +21,7 @@ from novakit_fit.search.questions import room
 from novakit_fit.search.rules import Rules
 
 
-class Node(NamedTuple):
+class Position(NamedTuple):
     """How far the questions are answered."""
 
     masks: tuple[int, ...]
@@ -71,7 +71,7 @@ class Board:
                 below[places[above]] |= 1 << place
         return below
 
-    def answered(self, node: Node, number: int, place: int) -> Node | None:
+    def answered(self, node: Position, number: int, place: int) -> Position | None:
         """Answer a question, and rule out what others can no longer be; None when one of them has no answer left."""
         rules, masks, bit = self.rules, list(node.masks), 1 << place
         masks[number] = bit
@@ -93,9 +93,9 @@ class Board:
                 under = union(self._below, self._tops(masks, some))
                 for other in some:
                     masks[other] &= under
-        return Node(tuple(masks), still, left) if all(masks) else None
+        return Position(tuple(masks), still, left) if all(masks) else None
 
-    def left(self, node: Node, name: str | None, place: int) -> int:
+    def left(self, node: Position, name: str | None, place: int) -> int:
         """Return how much a provider has left of a class; of itself, None, whether it may be used once more."""
         left = node.left.get((name, place))
         return room(self.providers[place], name) if left is None else left
@@ -106,19 +106,19 @@ class Board:
             place for place in bits(union(masks, some)) if all(masks[number] & self._below[place] for number in some)
         ]
 
-    def is_free(self, node: Node) -> bool:
+    def is_free(self, node: Position) -> bool:
         """Return whether no answer to an open question bears on another."""
         return self.rules.together.isdisjoint(node.open) and all(
             len(some.intersection(node.open)) < 2 for some in self.rules.rivals
         )
 
-    def is_possible(self, node: Node) -> bool:
+    def is_possible(self, node: Position) -> bool:
         """Rule out what no answer to the open questions can mend."""
         return all(some & union(node.masks, self.rules.wide) for some in self._traits) and all(
             self._seated(node, name) for name in self.rules.contests
         )
 
-    def _seated(self, node: Node, name: str | None) -> bool:
+    def _seated(self, node: Position, name: str | None) -> bool:
         """Return whether all who contend could have a place, if each took as little as the least of them."""
         takes = self.rules.contests[name]
         numbers = [number for number in node.open if number in takes]
@@ -129,7 +129,7 @@ class Board:
         least = min(takes[number] for number in numbers)
         return matching(wanted_places, lambda place: self.left(node, name, place) // least) is not None
 
-    def state(self, node: Node) -> object:
+    def state(self, node: Position) -> object:
         """Tell all that decides what can follow; equal states have equal ends."""
         rules, masks = self.rules, tuple([node.masks[number] for number in node.open])
         within = union(node.masks, node.open)
@@ -145,6 +145,6 @@ class Board:
         )
         return node.open, masks, scarce, tuple(bool(some & had) for some in self._traits), tops
 
-    def _wanted(self, node: Node, name: str | None) -> int:
+    def _wanted(self, node: Position, name: str | None) -> int:
         takes = self.rules.contests[name]
         return sum(takes.get(number, 0) for number in node.open)

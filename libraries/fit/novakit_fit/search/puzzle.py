@@ -18,7 +18,7 @@ from random import Random
 import attrs
 
 from novakit_fit.search.ask import Candidate
-from novakit_fit.search.board import Board, Node
+from novakit_fit.search.board import Board, Position
 from novakit_fit.search.masks import bits
 from novakit_fit.search.questions import Pulse
 
@@ -26,7 +26,7 @@ Ends = list[Candidate]
 """Every way to answer what is open, in the order of the questions."""
 Steps = Generator[list[Candidate] | None, None, Ends | None]
 """Gives candidates, and None now and then; returns their ends, or None where there are too many to keep."""
-Preference = Callable[[Node, int, Sequence[int]], Iterable[int]]
+Preference = Callable[[Position, int, Sequence[int]], Iterable[int]]
 """Orders the answers to a question: how far the others are answered, its number, its answers."""
 SHORT = 128
 """As many ends are worth keeping, for wherever the same is left to do."""
@@ -61,9 +61,9 @@ class Puzzle:
 
     def solutions(self) -> Iterator[list[Candidate] | None]:
         """Answer all questions in every possible way, some candidates at a time; None now and then."""
-        return self._solve(Node(tuple(self.masks), tuple(range(len(self.masks))), {}))
+        return self._solve(Position(tuple(self.masks), tuple(range(len(self.masks))), {}))
 
-    def _solve(self, node: Node) -> Steps:
+    def _solve(self, node: Position) -> Steps:
         """Yield all candidates that begin so."""
         board = self.board
         if board.is_free(node):
@@ -96,7 +96,7 @@ class Puzzle:
                 ends += [(*end[:before], self._ids[place], *end[before:]) for end in below]
         return None if ends is None else self._keep(state, ends)
 
-    def _combined(self, node: Node) -> Steps:
+    def _combined(self, node: Position) -> Steps:
         """Yield every combination of the answers that are left."""
         if not self.board.is_possible(node):
             return []
@@ -109,7 +109,7 @@ class Puzzle:
             yield self._whole(node, some)
         return list(product(*answers)) if prod(map(len, answers)) <= SHORT else None
 
-    def _places(self, node: Node, number: int) -> Iterable[int]:
+    def _places(self, node: Position, number: int) -> Iterable[int]:
         places = list(bits(node.masks[number]))
         if self.prefers is not None:
             return self.prefers(node, number, places)
@@ -126,7 +126,7 @@ class Puzzle:
         self._ends[state] = ends
         return ends
 
-    def _whole(self, node: Node, ends: Ends) -> list[Candidate]:
+    def _whole(self, node: Position, ends: Ends) -> list[Candidate]:
         """Put ends behind (or between) what is answered."""
         begun = tuple([self._ids[mask.bit_length() - 1] for mask in node.masks])
         answered = len(begun) - len(node.open)

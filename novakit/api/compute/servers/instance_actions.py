@@ -13,7 +13,7 @@ from novakit.api.compute.servers.views import precise
 from novakit.api.documents import Document
 from novakit.api.queries import moment
 from novakit.api.service import Call, Route, reply
-from novakit.compute.records import Action, Event
+from novakit.compute.records import ActionEntry, Event
 
 
 async def index(call: Call[Compute]) -> web.Response:
@@ -50,7 +50,7 @@ async def show(call: Call[Compute]) -> web.Response:
     raise errors.NotFound(f"Action {wanted} not found")
 
 
-async def _actions(call: Call[Compute]) -> list[Action]:
+async def _actions(call: Call[Compute]) -> list[ActionEntry]:
     """Fetch the actions; from 2.21 on those of deleted servers too."""
     server_id = part(call, "id")
     if call.version < (2, 21):
@@ -58,7 +58,7 @@ async def _actions(call: Call[Compute]) -> list[Action]:
     return list(await call.service.servers.actions(call.context, server_id))
 
 
-def _between(call: Call[Compute], found: Sequence[Action]) -> list[Action]:
+def _between(call: Call[Compute], found: Sequence[ActionEntry]) -> list[ActionEntry]:
     since, before = call.query.get("changes-since"), call.query.get("changes-before")
     start = moment(since, "Invalid changes-since.") if since is not None else None
     end = moment(before, "Invalid changes-before.") if before is not None and call.version >= (2, 66) else None
@@ -71,7 +71,7 @@ def _between(call: Call[Compute], found: Sequence[Action]) -> list[Action]:
     ]
 
 
-def _view(call: Call[Compute], action: Action) -> Document:
+def _view(call: Call[Compute], action: ActionEntry) -> Document:
     shown: Document = {
         "action": action.action,
         "instance_uuid": action.server_id,
@@ -86,7 +86,7 @@ def _view(call: Call[Compute], action: Action) -> Document:
     return shown
 
 
-def _event(call: Call[Compute], action: Action, event: Event, operator: bool) -> Document:
+def _event(call: Call[Compute], action: ActionEntry, event: Event, operator: bool) -> Document:
     shown: Document = {
         "event": event.name,
         "start_time": precise(event.started_at),

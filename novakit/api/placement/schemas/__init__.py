@@ -41,7 +41,7 @@ def is_dashed_uuid(value: str) -> bool:
 
 
 @attrs.define
-class Schema:
+class PlacementSchema:
     """A JSON schema of a body or of a query, whose faults are said in the words that Placement's clients know."""
 
     definition: dict[str, object]
@@ -73,8 +73,8 @@ class PlacementBody(Generic[R]):
     """A body: the record that is made of it, and its schemas, each from a version on."""
 
     kind: type[R]
-    schemas: Mapping[Version, Schema]
-    _of: dict[Version, Schema] = attrs.field(factory=dict, init=False, repr=False)
+    schemas: Mapping[Version, PlacementSchema]
+    _of: dict[Version, PlacementSchema] = attrs.field(factory=dict, init=False, repr=False)
     """The schema of each version that was asked for."""
 
     def read(self, raw: bytes, version: Version) -> R:

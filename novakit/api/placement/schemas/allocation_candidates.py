@@ -1,6 +1,6 @@
 """Query of GET /allocation_candidates."""
 
-from novakit.api.placement.schemas import GROUP, GROUP_1_33, Schema
+from novakit.api.placement.schemas import GROUP, GROUP_1_33, PlacementSchema
 
 _TEXT = {"type": "string"}
 
@@ -35,6 +35,6 @@ def _list(version: tuple[int, int]) -> dict[str, object]:
 
 
 LIST = {
-    version: Schema(_list(version))
+    version: PlacementSchema(_list(version))
     for version in ((1, 10), (1, 16), (1, 17), (1, 21), (1, 25), (1, 31), (1, 33), (1, 35), (1, 36))
 }

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from novakit.api.placement.schemas import GROUP_1_33, NAME, TEXT, UUID_KEY, PlacementBody, Schema, record, table
+from novakit.api.placement.schemas import (
+    GROUP_1_33,
+    NAME,
+    TEXT,
+    UUID_KEY,
+    PlacementBody,
+    PlacementSchema,
+    record,
+    table,
+)
 
 _OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}
 _AMOUNTS = table(NAME, {"type": "integer", "minimum": 1}, minProperties=1)
@@ -94,15 +103,15 @@ class WantedAllocations:
 
 
 _PUT = {
-    (1, 38): Schema(consumer((1, 38), may_be_empty=True)),
-    (1, 34): Schema(consumer((1, 34), may_be_empty=True)),
-    (1, 28): Schema(consumer((1, 28), may_be_empty=True)),
-    (1, 12): Schema(consumer((1, 12), may_be_empty=False)),
-    (1, 8): Schema(_list(owned=True)),
-    (1, 0): Schema(_list(owned=False)),
+    (1, 38): PlacementSchema(consumer((1, 38), may_be_empty=True)),
+    (1, 34): PlacementSchema(consumer((1, 34), may_be_empty=True)),
+    (1, 28): PlacementSchema(consumer((1, 28), may_be_empty=True)),
+    (1, 12): PlacementSchema(consumer((1, 12), may_be_empty=False)),
+    (1, 8): PlacementSchema(_list(owned=True)),
+    (1, 0): PlacementSchema(_list(owned=False)),
 }
 PUT = PlacementBody(WantedAllocations, _PUT)
 POST = PlacementBody(
     dict[str, WantedAllocations],
-    {version: Schema(consumers(version, at_least=1)) for version in ((1, 38), (1, 34), (1, 28), (1, 13))},
+    {version: PlacementSchema(consumers(version, at_least=1)) for version in ((1, 38), (1, 34), (1, 28), (1, 13))},
 )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import attrs
 
-from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, PlacementBody, Schema, record
+from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, PlacementBody, PlacementSchema, record
 
-CUSTOM = Schema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": CUSTOM_NAME})
+CUSTOM = PlacementSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": CUSTOM_NAME})
 
 
 @attrs.frozen(kw_only=True)
@@ -24,9 +24,9 @@ class WantedTraits:
     resource_provider_generation: int
 
 
-CUSTOM_CLASS = Schema(record({"name": {"type": "string", "maxLength": 255, "pattern": CUSTOM_NAME}}, "name"))
+CUSTOM_CLASS = PlacementSchema(record({"name": {"type": "string", "maxLength": 255, "pattern": CUSTOM_NAME}}, "name"))
 RESOURCE_CLASS = PlacementBody(NewName, {(1, 0): CUSTOM_CLASS})
-_TRAITS = Schema(
+_TRAITS = PlacementSchema(
     record(
         {
             "traits": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}},
@@ -37,11 +37,11 @@ _TRAITS = Schema(
     )
 )
 PUT_TRAITS = PlacementBody(WantedTraits, {(1, 0): _TRAITS})
-LIST_TRAITS = Schema(record({"name": {"type": "string"}, "associated": {"type": "string"}}))
+LIST_TRAITS = PlacementSchema(record({"name": {"type": "string"}, "associated": {"type": "string"}}))
 
 _OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}
 _TYPE = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"{NAME}|^all$|^unknown$"}
 USAGES = {
-    (1, 38): Schema(record({"project_id": _OWNER, "user_id": _OWNER, "consumer_type": _TYPE}, "project_id")),
-    (1, 9): Schema(record({"project_id": _OWNER, "user_id": _OWNER}, "project_id")),
+    (1, 38): PlacementSchema(record({"project_id": _OWNER, "user_id": _OWNER, "consumer_type": _TYPE}, "project_id")),
+    (1, 9): PlacementSchema(record({"project_id": _OWNER, "user_id": _OWNER}, "project_id")),
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from novakit.api.placement.schemas import UUID_KEY, PlacementBody, Schema, record, table
+from novakit.api.placement.schemas import UUID_KEY, PlacementBody, PlacementSchema, record, table
 from novakit.api.placement.schemas.allocations import WantedAllocations, consumers
 from novakit.api.placement.schemas.inventories import SEVERAL, WantedInventories
 
@@ -18,7 +18,7 @@ class NewShape:
 
 
 _POST = {
-    version: Schema(
+    version: PlacementSchema(
         record(
             {
                 "inventories": table(UUID_KEY, SEVERAL, minProperties=1),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from novakit.api.placement.schemas import TEXT, PlacementBody, Schema, is_dashed_uuid, record
+from novakit.api.placement.schemas import TEXT, PlacementBody, PlacementSchema, is_dashed_uuid, record
 from novakit.left_out import LEFT_OUT, LeftOut
 
 _NAME = {"type": "string", "maxLength": 200, "pattern": TEXT}
@@ -41,12 +41,12 @@ class WantedAggregates:
 
 
 _POST = {
-    (1, 14): Schema(record({"name": _NAME, "uuid": _UUID, "parent_provider_uuid": _PARENT}, "name")),
-    (1, 0): Schema(record({"name": _NAME, "uuid": _UUID}, "name")),
+    (1, 14): PlacementSchema(record({"name": _NAME, "uuid": _UUID, "parent_provider_uuid": _PARENT}, "name")),
+    (1, 0): PlacementSchema(record({"name": _NAME, "uuid": _UUID}, "name")),
 }
 _PUT = {
-    (1, 14): Schema(record({"name": _NAME, "parent_provider_uuid": _PARENT}, "name")),
-    (1, 0): Schema(record({"name": _NAME}, "name")),
+    (1, 14): PlacementSchema(record({"name": _NAME, "parent_provider_uuid": _PARENT}, "name")),
+    (1, 0): PlacementSchema(record({"name": _NAME}, "name")),
 }
 POST, PUT = PlacementBody(NewProvider, _POST), PlacementBody(ProviderChange, _PUT)
 
@@ -58,13 +58,15 @@ def _list(version: tuple[int, int]) -> dict[str, object]:
     return record(properties)
 
 
-LIST = {version: Schema(_list(version), is_dashed_uuid) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))}
+LIST = {
+    version: PlacementSchema(_list(version), is_dashed_uuid) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))
+}
 AGGREGATES_LIST = {"type": "array", "items": _UUID, "uniqueItems": True}
 _GUARDED = record(
     {"aggregates": AGGREGATES_LIST, "resource_provider_generation": {"type": "integer"}},
     "aggregates",
     "resource_provider_generation",
 )
-PUT_AGGREGATES = PlacementBody(WantedAggregates, {(1, 19): Schema(_GUARDED)})
-PUT_AGGREGATES_UNGUARDED = PlacementBody(tuple[str, ...], {(1, 1): Schema(AGGREGATES_LIST)})
+PUT_AGGREGATES = PlacementBody(WantedAggregates, {(1, 19): PlacementSchema(_GUARDED)})
+PUT_AGGREGATES_UNGUARDED = PlacementBody(tuple[str, ...], {(1, 1): PlacementSchema(AGGREGATES_LIST)})
 """Before 1.19."""

@@ -10,7 +10,7 @@ import attrs
 
 from novakit_driver_qemu import console, examination, guest_cpu, host_facts, launch, memory, processes
 from novakit_driver_qemu.guests import Watch
-from novakit_driver_qemu.instances import Instances
+from novakit_driver_qemu.instances import GuestDirectories
 from novakit_driver_qemu.machine import Machine
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
@@ -40,7 +40,7 @@ class QemuDriver:
     context: HostContext
     root: Path = Path("/")
     """Where `sys`, `proc` and `dev` are, for PCI devices."""
-    _instances: Instances = attrs.field(init=False)
+    _instances: GuestDirectories = attrs.field(init=False)
     _work: WorkByGuest = attrs.field(init=False, factory=WorkByGuest)
     _watches: dict[str, Watch] = attrs.field(init=False, factory=dict)
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
@@ -51,7 +51,7 @@ class QemuDriver:
 
     def __attrs_post_init__(self) -> None:
         root = Path(self.context.state_dir).resolve() / "instances"
-        self._instances = Instances(root, self.options.first_user)
+        self._instances = GuestDirectories(root, self.options.first_user)
 
     async def open(self) -> None:
         """Decide on the acceleration and find the guests that run; raise `Refused` when programs are missing."""

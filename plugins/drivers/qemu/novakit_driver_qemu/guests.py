@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from novakit_driver_qemu import memory, processes
-from novakit_driver_qemu.instances import Instances
+from novakit_driver_qemu.instances import GuestDirectories
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import QemuProcess
 from novakit_driver_qemu.qmp import ANSWER_WITHIN, QmpMonitor
@@ -31,7 +31,7 @@ class Watch:
 
     guest: str
     process: QemuProcess
-    instances: Instances
+    instances: GuestDirectories
     tell: Callable[[str, Power, str], None]
     power: Power = attrs.field(init=False, default=Power.RUNNING)
     why: str = attrs.field(init=False, default="")

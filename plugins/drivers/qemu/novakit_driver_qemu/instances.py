@@ -31,7 +31,7 @@ class _Plan:
 
 
 @attrs.frozen
-class Instances:
+class GuestDirectories:
     """The directories of all guests."""
 
     root: Path
