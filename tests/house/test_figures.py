@@ -12,6 +12,7 @@ HELD = (
     figures.uses_of_any,
     figures.uses_of_aliases_of_any,
     figures.twice_defined,
+    figures.twice_meant,
     figures.widest_folder,
     figures.calls_by_string,
     figures.tested_by_name,
@@ -53,6 +54,8 @@ def test_a_call_by_string_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_class_name_defined_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = _measured(monkeypatch, figures.twice_defined, "class Ask: ...\n", "class Ask: ...\nclass Own: ...\n")
     assert figure.value == 1 and "Ask" in figure.examples[0]
+    figure = _measured(monkeypatch, figures.twice_meant, *["class Ask: ...\nclass NotFound: ...\n"] * 2)
+    assert figure.value == 1 and not figure.reached, "what is one thing in both is no second meaning"
 
 
 def test_every_use_of_any_counts_and_so_does_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
