@@ -100,12 +100,17 @@ MOST_OF_DELETED = 50
 
 
 async def trim(session: Session, server_id: str, most: int | None = None) -> None:
-    """Forget what was done to a server long ago, but for how it was made; `MOST_OF_SERVER` are kept unless told."""
+    """Forget what was done to a server long ago; `MOST_OF_SERVER` are kept unless told.
+
+    How it was made is never forgotten, nor how it was shelved last: the image of its disk is named by that.
+    """
     most = MOST_OF_SERVER if most is None else most
     c = operations.c
     ended = sa.and_(c.server_id == server_id, c.finished_at.is_not(None), c.kind != "create")
     last = sa.select(c.number).where(ended).order_by(c.number.desc()).limit(1).offset(most - 1)
-    await session.execute(sa.delete(operations).where(ended, c.number < last.scalar_subquery()))
+    shelved = sa.select(sa.func.max(c.number)).where(c.server_id == server_id, c.kind == "shelve")
+    is_needed = c.number == sa.func.coalesce(shelved.scalar_subquery(), 0)
+    await session.execute(sa.delete(operations).where(ended, c.number < last.scalar_subquery(), ~is_needed))
 
 
 LONGEST_WAIT = timedelta(seconds=90)

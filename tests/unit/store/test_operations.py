@@ -25,6 +25,7 @@ async def test_whoever_locks_and_unlocks_a_server_all_day_fills_nothing(tmp_path
 
     async with store.write() as session:
         await operations.add(session, [row(busy, "create"), row(busy, "stop", ended=False), row(other, "create")])
+        await operations.add(session, [row(busy, "shelve"), shelved := row(busy, "shelve")])
         for number in range(50):
             await operations.add(session, [row(busy, f"lock{number}")])
             await operations.add(session, [row(other, "lock")] if number < 10 else [row(busy, "unlock")])
@@ -34,9 +35,11 @@ async def test_whoever_locks_and_unlocks_a_server_all_day_fills_nothing(tmp_path
                 sa.select(operations.operations.c.kind).where(operations.operations.c.server_id == busy)
             )
         )
+        image = await operations.last_of(session, busy, "shelve")
         others = await session.scalar(sa.select(sa.func.count()).where(operations.operations.c.server_id == other))
     assert {"create", "stop", "lock49"} <= set(kinds) and "lock0" not in kinds
-    assert len(kinds) == 20 + 2 and others == 11
+    assert len(kinds) == 20 + 3 and others == 11
+    assert image == shelved["id"], "the image of its disk is named by how it was shelved last"
     await store.close()
 
 
