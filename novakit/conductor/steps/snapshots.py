@@ -12,14 +12,23 @@ from novakit.store.engine import Row, Session
 log = structlog.get_logger(__name__)
 
 _WITH_SNAPSHOT = ("shelved", "shelved_offloaded")
+_COMING_BACK = ("unshelving", "spawning")
 
 
 async def snapshot_of(session: Session, server: Row) -> str | None:
     """Name the image that holds, or is to hold, a shelved server's disk; None for a server that has none."""
-    shelving = (server["task_state"] or "").startswith("shelving")
-    if not shelving and server["vm_state"] not in _WITH_SNAPSHOT:
+    task = server["task_state"] or ""
+    if not task.startswith("shelving") and server["vm_state"] not in _WITH_SNAPSHOT and not _was_offloaded(server):
         return None
     return await operations.last_of(session, server["id"], "shelve")
+
+
+def _was_offloaded(server: Row) -> bool:
+    """Return whether a server was shelved, if it ever was, when an administrator set it to error.
+
+    No other server in error that was built once is on no host.
+    """
+    return server["vm_state"] == "error" and (server["host"] is None or server["task_state"] in _COMING_BACK)
 
 
 async def require_usable(session: Session, server: Row, image_id: str) -> None:

@@ -1,12 +1,16 @@
 """Reset state: an administrator sets a server to active or error, whatever it was; nothing is done on its host.
 
-An operation that is under way finds the state changed at its next step, takes back what it did, and leaves the state.
+An operation that is under way finds the state changed at its next step and takes back what it did. The state stays
+as it was set, except where the server has no guest then: after a build it is in error with the reason, and after an
+unshelve that was called active before a host had begun to build the guest it is shelved again.
+An unshelve whose host builds the guest already goes on, and the server has both the guest and the state that was set.
 """
 
 import attrs
 
 from novakit import errors
 from novakit.compute.states import ANY, REQUEST, Move
+from novakit.conductor.steps.snapshots import snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, Verb
 from novakit.conductor.work import Memory
 
@@ -30,11 +34,16 @@ async def begin(asked: Asked) -> Begun[Memory]:
     """Set the state with the request itself. Raises Conflict for active where the server is on no host."""
     host, state = asked.server["host"], asked.given(WantedState).state
     if state == "active" and host is None:
-        raise errors.Conflict(
-            f"Cannot reset the state of instance {asked.server['id']} to active: it is on no host. "
-            "Unshelve it, or delete it and create another."
-        )
+        refused = f"Cannot reset the state of instance {asked.server['id']} to active: it is on no host."
+        raise errors.Conflict(f"{refused} {await _advice(asked)}")
     return Begun(memory=Memory(host=host), event=f"{REQUEST} {state}")
+
+
+async def _advice(asked: Asked) -> str:
+    """Say what can be done with a server that is on no host."""
+    if await snapshot_of(asked.session, asked.server) is None:
+        return "Delete it and create another."
+    return "Unshelve it, or delete it and create another."
 
 
 RESET_STATE = Verb(

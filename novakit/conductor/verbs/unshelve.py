@@ -1,6 +1,10 @@
-"""Unshelve: build a shelved server anew from its image, anywhere, or start the guest that stayed on its host."""
+"""Unshelve: build a shelved server anew from its image, anywhere, or start the guest that stayed on its host.
+
+An administrator may have set a shelved server to error: it comes back from there as long as its image is there.
+"""
 
 import attrs
+import structlog
 
 from novakit import errors
 from novakit.bus import RemoteError
@@ -14,9 +18,13 @@ from novakit.conductor.steps.snapshots import drop_snapshot, format_of, require_
 from novakit.conductor.verb import NOT_READ, Action, Asked, Begun, FieldRule, Step, Verb
 from novakit.conductor.work import Commit, Work
 from novakit.left_out import LEFT_OUT, LeftOut, either
+from novakit.store import images, operations
 from novakit.store.compute import hosts, servers
-from novakit.store.engine import Session
+from novakit.store.engine import Row, Session
+from novakit.store.faults import is_passing
 from novakit_hookspecs.servers import Power
+
+log = structlog.get_logger(__name__)
 
 _ZONE = {"type": "string", "format": "az_name", "minLength": 1, "maxLength": 255}
 _HOST = {"type": "string", "pattern": r"^[a-zA-Z0-9\-._]*\Z", "minLength": 1, "maxLength": 255}
@@ -74,6 +82,8 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
     if host and await hosts.host(session, host) is None:
         raise errors.BadRequest(f"Compute host {host} could not be found.")
     snapshot = await snapshot_of(session, row)
+    if row["vm_state"] == "error":
+        await _require_shelved(session, row, snapshot)
     if snapshot and not stays:
         await require_usable(session, row, snapshot)
     pinned = either(place.availability_zone, row["pinned_availability_zone"])
@@ -85,6 +95,20 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
         forced_host=host,
     )
     return Begun(memory=memory, values={"pinned_availability_zone": pinned})
+
+
+async def _require_shelved(session: Session, server: Row, snapshot: str | None) -> None:
+    """Raise Conflict for a server in error that was not shelved and at rest when it was set to that.
+
+    An operation that is still open may be an unshelve that ends as this one begins: the guest would be built twice.
+    """
+    refused = f"Cannot 'unshelve' instance {server['id']} while it is in vm_state error"
+    if server["host"] is not None:
+        raise errors.Conflict(f"{refused}: it is on a host, and its disk is there. A hard reboot may bring it back.")
+    if snapshot is None or await images.visible(session, snapshot, None, True) is None:
+        raise errors.Conflict(f"{refused}: there is no image of its disk. Delete it and create another.")
+    if await operations.unfinished(session, [server["id"]]):
+        raise errors.Conflict(f"{refused}: what was asked of it before is still being taken back. Ask again later.")
 
 
 async def place(work: Work[Unshelving], parts: Parts) -> Commit | None:
@@ -125,12 +149,35 @@ async def build(work: Work[Unshelving], parts: Parts) -> None:
 
 
 async def forget(work: Work[Unshelving], parts: Parts) -> Commit:
-    """Remove the snapshot image, which nothing needs any more; the server is then active."""
+    """Remove the snapshot image, which nothing needs any more; the server is then active.
+
+    From here on the guest is the only copy of the disk, so nothing takes it back: where somebody has set the state of
+    the server meanwhile, it stays as it was set.
+    """
     if work.memory.snapshot:
-        await drop_snapshot(parts.images, work.memory.snapshot)
-    power = number(work.memory.power or Power.RUNNING)
-    launched = await building.note_end(work, parts)
-    return work.moved("forget", power_state=power, launched_at=launched, fault=None)
+        await _drop(parts, work.memory.snapshot)
+    reached = {
+        "power_state": number(work.memory.power or Power.RUNNING),
+        "launched_at": await building.note_end(work, parts),
+    }
+
+    async def commit(session: Session) -> None:
+        if not await move_if(session, work.server_id, UNSHELVE.move("forget"), fault=None, **reached):
+            await servers.change(session, work.server_id, **reached)
+
+    return commit
+
+
+async def _drop(parts: Parts, image_id: str) -> None:
+    """Delete the image; one that cannot be deleted stays, for the guest runs and the unshelve must not fail of that."""
+    try:
+        await drop_snapshot(parts.images, image_id)
+    except Exception as error:
+        if is_passing(error):
+            raise
+        log.warning(
+            "the image of a server that was unshelved could not be deleted and stays", image=image_id, why=repr(error)
+        )
 
 
 async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
@@ -148,7 +195,8 @@ async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
     return commit
 
 
-_FROM = ("shelved", "shelved_offloaded")
+_OFFLOADED = ("shelved_offloaded", "error")
+_FROM = ("shelved", *_OFFLOADED)
 UNSHELVE = Verb(
     kind="unshelve",
     action=Action(
@@ -165,7 +213,7 @@ UNSHELVE = Verb(
     moves=(
         Move(REQUEST, when(_FROM, None), None, "unshelving"),
         Move("wire", when(_FROM, "unshelving"), None, "spawning"),
-        Move("elsewhere", when(("shelved_offloaded",), "unshelving", "spawning"), None, "unshelving"),
+        Move("elsewhere", when(_OFFLOADED, "unshelving", "spawning"), None, "unshelving"),
         Move("forget", when(_FROM, "spawning"), "active", None),
         Move(UNDO, when(_FROM, "unshelving", "spawning"), None, None),
         # Somebody has said meanwhile that it is active: it is on no host.
@@ -174,7 +222,7 @@ UNSHELVE = Verb(
     steps=(
         Step(name="place", do=place, undo=undo, shown_as="conductor_unshelve_instance"),
         Step(name="wire", do=wire),
-        Step(name="build", do=build, shown_as="compute_unshelve_instance", interruptible=True),
+        Step(name="build", do=build, shown_as="compute_unshelve_instance", interruptible=True, holds=True),
         Step(name="forget", do=forget),
     ),
 )

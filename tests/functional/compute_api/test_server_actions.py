@@ -1,7 +1,9 @@
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 
+from novakit import world
 from novakit.store import operations
 
 
@@ -89,6 +91,25 @@ async def test_of_two_locks_at_once_the_administrators_stands(api, active):
         assert await lock_of(api, active) == (True, "admin")
         assert (await act(api, active, {"unlock": None})).status == 403
         assert (await act(api, active, {"unlock": None}, as_="admin")).status == 202
+
+
+async def test_a_server_in_error_is_not_unshelved_while_anything_asked_before_is_open(
+    api, store, boot, become, image_id
+):
+    """That may be an unshelve, which would end as the second one begins: the guest would be built twice."""
+    server = await boot()
+    ids = {"server_id": server, "project_id": "p", "user_id": "u", "request_id": "r"}
+    done = {"state": "done", "finished_at": world.now()}
+    async with store.write() as session:
+        (under_way,) = await operations.unfinished(session, [server])
+        await operations.add(session, [{"id": image_id, "kind": "shelve", **ids, **done}])
+    await become(server, vm_state="error", task_state=None, host=None)
+    refused = await act(api, server, {"unshelve": None})
+    assert refused.status == 409 and "still being taken back" in refused.body["conflictingRequest"]["message"]
+    async with store.write() as session:
+        c = operations.operations.c
+        await session.execute(sa.update(operations.operations).where(c.id == under_way["id"]).values(**done))
+    assert (await act(api, server, {"unshelve": None})).status == 202
 
 
 async def test_metadata_is_added_replaced_and_removed(api, active):

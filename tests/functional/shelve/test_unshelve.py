@@ -1,6 +1,11 @@
 """A shelved server comes back."""
 
+import asyncio
+
+import aiohttp
+
 from tests.functional.shelve.lives import act, claimed, remove, snapshots
+from tests.support.service import Api, Service
 
 
 async def test_where_to_unshelve_is_said_in_the_form_of_the_version(api, admin, image):
@@ -88,3 +93,115 @@ async def test_a_server_that_joined_a_group_while_shelved_is_unshelved_beside_it
     assert len({each["OS-EXT-SRV-ATTR:host"] for each in hosts}) == 1
     assert list(await claimed(admin, near)) == list(await claimed(admin, away))
     await remove(api, near, away)
+
+
+async def offloaded(api, name, image):
+    server = await api.server(name, image)
+    await api.reach(server, "ACTIVE")
+    await act(api, server, {"shelve": None})
+    await api.reach(server, "SHELVED_OFFLOADED")
+    return server
+
+
+async def set_to(admin, server, state):
+    return await act(admin, server, {"os-resetState": {"state": state}})
+
+
+def said(answer):
+    return answer["conflictingRequest"]["message"]
+
+
+async def test_a_shelved_server_that_was_set_to_error_comes_back(api, admin, image):
+    server = await offloaded(api, "erred", image)
+    assert (await set_to(admin, server, "error"))[0] == 202
+    await api.reach(server, "ERROR")
+    status, answer = await set_to(admin, server, "active")
+    assert status == 409 and "on no host. Unshelve it, or delete it" in said(answer)
+    assert (await act(api, server, {"unshelve": None}))[0] == 202
+    await api.reach(server, "ACTIVE")
+    assert len(await claimed(admin, server)) == 1 and await snapshots(api, server) == []
+    assert (await set_to(admin, server, "error"))[0] == 202
+    status, answer = await act(api, server, {"unshelve": None})
+    assert status == 409 and "it is on a host" in said(answer)
+    await remove(api, server)
+
+
+async def test_a_shelved_server_in_error_without_its_image_is_told_to_be_deleted(api, admin, image):
+    server = await offloaded(api, "lost", image)
+    assert (await set_to(admin, server, "error"))[0] == 202
+    (snapshot,) = await snapshots(api, server)
+    await api.ok("DELETE", f"/image/v2/images/{snapshot['id']}")
+    status, answer = await act(api, server, {"unshelve": None})
+    assert status == 409 and "no image of its disk. Delete it" in said(answer)
+    assert (await api.reach(server, "ERROR"))["OS-EXT-STS:task_state"] is None
+    await remove(api, server)
+
+
+async def test_with_a_shelved_server_in_error_its_image_is_deleted(api, admin, image):
+    server = await offloaded(api, "deleted", image)
+    assert (await set_to(admin, server, "error"))[0] == 202
+    await remove(api, server)
+    assert await snapshots(api, server) == []
+
+
+async def test_whoever_resets_a_build_or_an_unshelve_finds_the_server_as_it_really_is(tmp_path):
+    """The build is taken back and leaves no guest; the unshelve, which deletes the disk's image, keeps the guest."""
+    options = tmp_path / "state" / "novakit.toml"
+    options.parent.mkdir()
+    options.write_text("[drivers.simulated]\nhang_create = 2.0\n")
+    with Service(options.parent) as service:
+        async with aiohttp.ClientSession() as session:
+            api = await Api.login(service, session, "novakit-admin")
+            image = await api.image(content=bytes(1 << 16))
+            built = await api.server("built", image)
+            await building(api, built)
+            server = await offloaded(api, "back", image)
+            shown = await api.reach(built, "ERROR")
+            assert shown["fault"]["message"] == "The state of the server was changed meanwhile."
+            assert shown["OS-EXT-SRV-ATTR:host"] is None and await claimed(api, built) == {}
+            status, answer = await set_to(api, built, "active")
+            assert status == 409 and "on no host. Delete it and create another" in said(answer)
+            status, answer = await act(api, built, {"unshelve": None})
+            assert status == 409 and "no image of its disk" in said(answer)
+
+            await act(api, server, {"unshelve": None})
+            await building(api, server)
+            await ended(api, server)
+            shown = await api.reach(server, "ACTIVE")
+            assert list(await claimed(api, server)) and shown["OS-EXT-SRV-ATTR:host"] is not None
+            assert (await act(api, server, {"reboot": {"type": "HARD"}}))[0] == 202
+            await api.reach(server, "ACTIVE")
+
+            await act(api, server, {"shelve": None})
+            await api.reach(server, "SHELVED_OFFLOADED")
+            await act(api, server, {"unshelve": None})
+            await building(api, server, "error")
+            assert (await act(api, server, {"unshelve": None}))[0] == 409
+            await ended(api, server)
+            assert (await api.reach(server, "ERROR"))["OS-EXT-SRV-ATTR:host"] is not None
+            assert await snapshots(api, server) == []
+            assert (await act(api, server, {"reboot": {"type": "HARD"}}))[0] == 202
+            await api.reach(server, "ACTIVE")
+            await remove(api, built, server)
+
+
+async def building(api, server, state="active"):
+    """Wait until a host builds the guest, and set the server to a state then."""
+    async with asyncio.timeout(20):
+        while (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]["OS-EXT-STS:task_state"] != "spawning":
+            await asyncio.sleep(0.02)
+    assert (await set_to(api, server, state))[0] == 202
+    assert (await api.reach(server, state.upper()))["OS-EXT-STS:task_state"] is None
+
+
+async def ended(api, server):
+    """Wait until the unshelve that was asked for last has ended."""
+    path = f"/compute/v2.1/servers/{server}/os-instance-actions"
+    last = (await api.ok("GET", path))["instanceActions"][1]
+    assert last["action"] == "unshelve"
+    async with asyncio.timeout(20):
+        while True:
+            events = (await api.ok("GET", f"{path}/{last['request_id']}"))["instanceAction"]["events"]
+            if ("unshelve_forget", "Success") in [(each["event"], each["result"]) for each in events]:
+                return
+            await asyncio.sleep(0.05)
