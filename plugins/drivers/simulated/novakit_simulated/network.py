@@ -1,4 +1,9 @@
-"""The simulated network driver: checks a topology as strictly as a real host would, and remembers what it wired."""
+"""The simulated network driver: checks a topology as strictly as a real host would, and remembers what it wired.
+
+The journal has what is wired, and the revision that it was wired by. One that differs in members of groups alone wires
+nothing, and is not written: each new server of a large group is one on each host of the group. So after a restart a
+topology counts as new that came before the last one and after what is wired, and what is wired is what it says, too.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -50,6 +55,8 @@ class SimulatedNetwork:
     """What the journal is made of; None where something is not, or nobody knows."""
     _vifs: dict[str, Vif] = attrs.field(init=False, factory=dict)
     """What of the journal are ports."""
+    _revision: int = attrs.field(init=False, default=-1)
+    """Of the last topology; that in the journal is of the last one that is written."""
     _turn: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -62,7 +69,7 @@ class SimulatedNetwork:
 
     async def open(self) -> None:
         self._journal = Journal.open(self._journal.path)
-        self._vifs = {}
+        self._vifs, self._revision = {}, -1
         self._follow(self._journal.records)
 
     async def close(self) -> None:
@@ -70,7 +77,7 @@ class SimulatedNetwork:
 
     async def apply(self, topology: Topology) -> Applied:
         async with self._turn:
-            if topology.revision >= self.revision:
+            if topology.revision >= self._revision:
                 if self.options.apply_seconds:
                     await self.sleep(self.options.apply_seconds)
                 self._apply(topology)
@@ -79,7 +86,7 @@ class SimulatedNetwork:
     @property
     def revision(self) -> int:
         """Return which revision was applied last; -1 before the first."""
-        return int(self._journal.records.get(_REVISION, -1))
+        return self._revision
 
     async def holdings(self) -> Sequence[Holding]:
         held = []
@@ -103,8 +110,8 @@ class SimulatedNetwork:
         made_of, self._made_of = self._made_of, None
         if made_of is None or not _differ_in_members_alone(made_of, topology):
             self._make(topology)
-        elif topology.revision != self.revision:  # with each heartbeat it is the same
-            self._journal.put(_REVISION, topology.revision)
+        else:
+            self._revision = topology.revision
         self._made_of = None if self._faults else topology
 
     def _make(self, topology: Topology) -> None:
@@ -126,7 +133,8 @@ class SimulatedNetwork:
         self._faults = faults
 
     def _follow(self, keys: Iterable[str]) -> None:
-        """Keep what is told of ports as the journal is."""
+        """Keep what is told of ports and the revision as the journal is."""
+        self._revision = max(self._revision, int(self._journal.records.get(_REVISION, -1)))
         for key in keys:
             kind, _, port_id = key.partition(":")
             if kind != "port":
@@ -138,7 +146,7 @@ class SimulatedNetwork:
                 self._vifs[port_id] = Vif(device=record["device"], mtu=record["mtu"])
 
     def _applied(self) -> Applied:
-        return Applied(revision=self.revision, vifs=self._vifs, faults=self._faults)
+        return Applied(revision=self._revision, vifs=self._vifs, faults=self._faults)
 
     def _wanted(self, topology: Topology, faults: dict[str, str]) -> dict[str, object]:
         """Return what the host holds for every part of the topology that can be made."""
