@@ -150,6 +150,8 @@ def _guard(context: RequestContext, network: StoredNetwork, project: str, values
         raise disallowed("create_port")
     if not network.admin_state_up and not owns(context, network):
         raise forbidden("Creating a port on a network that is down")
+    if values.tags and not context.may("create_port:tags", target):
+        raise disallowed("create_port:tags")
     _guard_values(context, "create_port", target, values)
 
 
