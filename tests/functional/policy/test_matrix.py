@@ -13,7 +13,7 @@ import pytest
 from novakit.api.service import Service
 from novakit.api.services import SERVICES, default_checks
 from novakit.context import RequestContext, Target
-from novakit.policy import Policy, PolicyFile, Rule
+from novakit.policy import Policy, PolicyFile, PolicyRule
 from novakit.policy.personas import MINE, PERSONAS, STRANGER, foreign
 from novakit.policy.rules import GIVEN
 from tests.functional.policy.cloud import Answer, Cloud
@@ -133,7 +133,7 @@ async def test_every_answer_is_the_one_that_the_table_says(
     told: set[str] = set()
     decide = Policy._decide
 
-    def heard(self: Policy, context: RequestContext, rule: Rule, target: Target | None) -> bool:
+    def heard(self: Policy, context: RequestContext, rule: PolicyRule, target: Target | None) -> bool:
         told.update(target or ())
         return decide(self, context, rule, target)
 
