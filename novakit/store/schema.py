@@ -58,15 +58,19 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
+LONGEST_SHARED = 4096
+"""Characters of JSON above which what was read of it is not kept: who fills a column must not fill the memory, too."""
+
+
 class SharedJSON(sa.types.TypeDecorator[Any]):
-    """JSON of which a list of many rows has few different texts, each read once; nobody may change what is read."""
+    """JSON of which many rows have few texts, the short ones each read once; nobody may change what is read."""
 
     impl = sa.JSON
     cache_ok = True
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Read a text that was read lately from memory; PostgreSQL's driver gives no text, but what was read of it."""
-        return _shared if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+        return _read if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
 def shared(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -74,9 +78,15 @@ def shared(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return sa.type_coerce(column, SharedJSON()) if isinstance(column.type, sa.JSON) else column
 
 
+def _read(text: str | None) -> Any:
+    if text is None:
+        return None
+    return _shared(text) if len(text) <= LONGEST_SHARED else orjson.loads(text)
+
+
 @lru_cache(maxsize=512)
-def _shared(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
+def _shared(text: str) -> Any:
+    return orjson.loads(text)
 
 
 class JsonRows(FunctionElement[object]):
@@ -126,12 +136,18 @@ class _Sorted(SharedJSON):
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Sort what is read; PostgreSQL's driver gives no text, but what was read of it."""
-        return _sorted if dialect.name == "sqlite" else lambda value: sorted(value or ())
+        return _read_sorted if dialect.name == "sqlite" else lambda value: sorted(value or ())
+
+
+def _read_sorted(text: str | None) -> Any:
+    if text is None:
+        return []
+    return _sorted(text) if len(text) <= LONGEST_SHARED else sorted(orjson.loads(text))
 
 
 @lru_cache(maxsize=512)
-def _sorted(text: str | None) -> Any:
-    return [] if text is None else sorted(orjson.loads(text))
+def _sorted(text: str) -> Any:
+    return sorted(orjson.loads(text))
 
 
 class SortedRows(JsonRows):

@@ -1,5 +1,6 @@
 """What is recorded of what hosts made of their topologies."""
 
+import tracemalloc
 from typing import Any
 
 import sqlalchemy as sa
@@ -109,3 +110,20 @@ async def test_what_is_not_well_around_guests_is_found_without_a_look_at_all_the
     async with bench.networks.store.read() as session:
         plan = [row[3] for row in await session.rows(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
     assert any("ports USING INDEX" in line for line in plan) and not any("SCAN ports" in line for line in plan), plan
+
+
+async def test_what_hosts_say_of_faults_is_not_kept_in_memory(bench_on_each_database: Any) -> None:
+    bench = bench_on_each_database
+    await bench.network()
+    ports = [await bound(bench, "a") for _ in range(3)]
+    tracemalloc.start()
+    try:
+        for number in range(150):
+            faults = {ports[number % 3].id: f"{number} {'x' * 30_000}"}
+            await bench.networks.record_applied("a", Applied(revision=1, faults=faults))
+            if number == 20:
+                before, _ = tracemalloc.get_traced_memory()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 2_000_000, "130 answers of hosts, of up to 90,000 characters each"

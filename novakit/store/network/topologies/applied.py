@@ -78,9 +78,12 @@ _APPLIED_EACH = (
 @cache
 def _states(*, settled: bool, recording: bool) -> sa.UpdateBase | sa.Select[*tuple[object, ...]]:
     """Build the statement that tells of hosts, of all their ports if `settled`, and records what they have."""
-    of_host = sa.select(JsonRows(*(ports.c[field.name] for field in attrs.fields(WiredPort))))
+    # Not shared: they may be long, hold what hosts say, and are seldom the same twice.
+    of_host = sa.select(
+        sa.type_coerce(JsonRows(*(ports.c[field.name] for field in attrs.fields(WiredPort))), sa.JSON())
+    )
     of_host = of_host.where(ports.c.host == network_hosts.c.host, *(() if settled else (~_IS_SETTLED,)))
-    around = sa.select(JsonRows(*_AROUND)).scalar_subquery()
+    around = sa.select(sa.type_coerce(JsonRows(*_AROUND), sa.JSON())).scalar_subquery()
     told = (
         network_hosts.c.host,
         network_hosts.c.gateway,
