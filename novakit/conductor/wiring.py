@@ -114,7 +114,6 @@ class Wiring:
         joined = self._waiting.get(host)
         if joined is None:
             joined = self._waiting[host] = _Round(asyncio.get_running_loop().create_future(), due)
-            joined.done.add_done_callback(_seen)
         joined.due = min(joined.due, due)
         self._wake.set()
         if not self._running:
@@ -173,7 +172,7 @@ class Wiring:
                 return
             log.error("topologies could not be read", hosts=sorted(rounds), exc_info=error)
             for host, each in rounds.items():
-                each.done.set_exception(Postponed(f"The network of {host} is not ready: {error!r}"))
+                _fail(each, Postponed(f"The network of {host} is not ready: {error!r}"))
             return
         for host, each in rounds.items():
             self._rested[host] = asyncio.get_running_loop().time() + REST
@@ -198,10 +197,10 @@ class Wiring:
             current.done.set_result(await self._apply(host, topology, kept))
         except (RemoteError, Unreachable) as error:
             log.info("host did not take its topology", host=host, why=str(error))
-            current.done.set_exception(error)
+            _fail(current, error)
         except Exception as error:
             log.error("topology of a host could not be pushed", host=host, exc_info=error)
-            current.done.set_exception(Postponed(f"The network of {host} is not ready: {error!r}"))
+            _fail(current, Postponed(f"The network of {host} is not ready: {error!r}"))
         finally:
             if not current.awaited and not _serves(topology):
                 ended = asyncio.get_running_loop().time()
@@ -254,7 +253,7 @@ def _serves(topology: Topology) -> bool:
     return bool(topology.routers) or any(network.dhcp for network in topology.networks)
 
 
-def _seen(done: asyncio.Future[Applied]) -> None:
-    """Mark an error as looked at: nobody may be waiting for this round."""
-    if not done.cancelled():
-        done.exception()
+def _fail(failed: _Round, error: Exception) -> None:
+    """End a round with an error, and mark it as looked at: nobody may be waiting."""
+    failed.done.set_exception(error)
+    failed.done.exception()

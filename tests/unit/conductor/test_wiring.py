@@ -1,6 +1,7 @@
 """Pushing topologies: joined, batched, and one host's trouble is its own."""
 
 import asyncio
+import gc
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -223,6 +224,20 @@ async def test_an_agent_that_refuses_is_heard(wiring: Wiring, agents: Agents) ->
     agents.refusal = RemoteRefused("Refused", "no bridge")
     with pytest.raises(RemoteError, match="no bridge"):
         await wiring.ensure("h")
+
+
+async def test_a_failure_that_nobody_waits_for_is_told_once(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+    agents.refusal = RemoteRefused("Refused", "no bridge")
+    networks.broken = {"broken"}
+    wiring.poke(["h", "broken"])
+    await until(lambda: networks.reads and not wiring._running)
+    await until(lambda: not wiring._pushing)
+    gc.collect()
+    assert told == [], "the log has it already"
 
 
 async def test_a_host_whose_push_took_very_long_rests_five_seconds_at_most(
