@@ -87,7 +87,7 @@ class TopologyChange:
 
 
 _ID, _LEASE = attrgetter("id"), attrgetter("port_id", "ip")
-_BUT_GROUPS = tuple(field.name for field in attrs.fields(Topology) if field.name not in ("revision", "groups"))
+_BUT_GROUPS = attrgetter(*(each.name for each in attrs.fields(Topology) if each.name not in ("revision", "groups")))
 
 _PORT = tuple(field.name for field in attrs.fields(Port))
 _VALUES = attrgetter(*_PORT)
@@ -107,7 +107,7 @@ def with_rules(port: Port, rules: tuple[Rule, ...]) -> Port:
 def differ_in_members_alone(before: Topology, now: Topology) -> bool:
     """Return whether nothing else than members of groups can be another; all that is the same is the same object."""
     # Not without a group: there is one empty tuple alone, so that the same one says nothing.
-    return bool(now.groups) and all(getattr(before, name) is getattr(now, name) for name in _BUT_GROUPS)
+    return bool(now.groups) and all(map(is_, _BUT_GROUPS(before), _BUT_GROUPS(now)))
 
 
 def change_of(next: NextTopology) -> TopologyChange:
