@@ -17,8 +17,9 @@ no cloud knows any more.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import attrs
@@ -62,6 +63,9 @@ class Wires:
     _writing: asyncio.Task[None] | None = None
     _answered: dict[str, AnsweredTopology] = attrs.field(factory=dict)
     """The latest topologies by their marks, the oldest first."""
+    _name: str = attrs.field(factory=world.new_id)
+    """What all marks begin with, and those of no other process."""
+    _numbers: Iterator[int] = attrs.field(factory=count)
 
     def open(self) -> None:
         """Read what was remembered; a file that cannot be read is no memory."""
@@ -82,7 +86,7 @@ class Wires:
 
     def answer(self, topology: Topology, applied: Applied, before: AnsweredTopology | None = None) -> Wired:
         """Say what became of a topology that came, whole or made of the one `before`."""
-        mark = world.new_id()
+        mark = f"{self._name}/{next(self._numbers)}"
         self._answered[mark] = AnsweredTopology(topology, applied.vifs)
         for oldest in [*self._answered][:-LATEST]:
             del self._answered[oldest]
