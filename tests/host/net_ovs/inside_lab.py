@@ -1,4 +1,4 @@
-"""The suites over the Open vSwitch driver; run inside a lab by `test_net_ovs`, never on the machine itself."""
+"""The suites over the Open vSwitch driver; run inside a lab by `test_driver`, never on the machine itself."""
 
 import asyncio
 import contextlib

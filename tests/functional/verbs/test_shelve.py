@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.functional.shelve.lives import act, claimed, remove, snapshots
+from tests.functional.verbs.lives import act, claimed, remove, snapshots
 
 
 async def test_shelving_frees_the_host_and_stopping_does_not(api, admin, image):

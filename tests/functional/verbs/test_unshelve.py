@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from tests.functional.shelve.lives import act, claimed, remove, snapshots
+from tests.functional.verbs.lives import act, claimed, remove, snapshots
 from tests.support.service import Api, Service
 
 

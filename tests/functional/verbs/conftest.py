@@ -7,5 +7,5 @@ from tests.support.service import Service
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with Service(tmp_path_factory.mktemp("shelve") / "state", "--simulate", "3") as running:
+    with Service(tmp_path_factory.mktemp("verbs") / "state", "--simulate", "3") as running:
         yield running
