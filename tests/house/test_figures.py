@@ -87,3 +87,26 @@ def test_a_folder_with_too_many_modules_is_seen(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_module_is_found_by_its_name_or_after_its_folders() -> None:
     assert figures._names(Path("novakit/api/compute/servers/tags.py")) == {"tags", "servers_tags", "server_tags"}
+
+
+@pytest.mark.parametrize(
+    ("test", "text", "is_of"),
+    [
+        ("functional/placement/test_aggregates.py", "", True),
+        ("functional/compute_api/test_aggregates.py", "", False),
+        ("unit/filters/test_aggregates.py", "from novakit_filters import aggregates", False),
+        ("functional/scheduler/test_aggregates.py", "from novakit.placement import aggregates", True),
+        ("functional/scheduler/test_aggregates.py", "from novakit.placement.aggregates import Aggregates", True),
+        ("functional/placement/test_traits.py", "from novakit.placement import aggregates", False),
+    ],
+)
+def test_a_test_of_a_name_is_that_of_the_module_that_it_imports_or_whose_package_its_folder_names(
+    test: str, text: str, is_of: bool
+) -> None:
+    module = Source(figures.CORE / "placement" / "aggregates.py", "", ast.parse(""))
+    assert figures._is_of(figures._test_file(figures.ROOT / "tests" / test, text), module) is is_of
+
+
+def test_a_module_without_a_test_of_its_name_counts_as_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = _measured(monkeypatch, figures.tested_by_name, "a = 1\n", under="novakit/placement")
+    assert figure.value == 0 and figure.examples == ["novakit/placement/module0.py"]
