@@ -1,4 +1,10 @@
-"""The database: one writer at a time on SQLite, as many as it likes on PostgreSQL, the same calls for both."""
+"""The database: one writer at a time on SQLite, as many as it likes on PostgreSQL, the same calls for both.
+
+The idea: all that outlives a process is in here, and is changed by a transaction or not at all.
+The invariant: who has left `Store.write` without an error finds its changes after a power cut; what was to follow the
+commit is done once it is durable, whoever is cancelled, and never when it is rolled back.
+The cost: 0.01 ms of CPU for a statement that is built once, on SQLite, and 0.1 to 0.2 ms for one built each time.
+"""
 
 import asyncio
 import importlib.util
@@ -36,10 +42,7 @@ T = TypeVar("T")
 Row = sa.RowMapping
 R = TypeVar("R", sa.Row[Any], sa.RowMapping)
 Values = Mapping[str, object]
-"""Values of the parameters of a statement, by name.
-
-A statement that is built once costs 0.01 ms of CPU to run on SQLite, and one that is built each time 0.1 to 0.2 ms.
-"""
+"""Values of the parameters of a statement, by name."""
 
 READERS = 12
 """Connections to SQLite that read, each with a thread of its own."""
