@@ -11,7 +11,6 @@ need not be `lasting` yet; callers on an event loop use a thread. Opening a dire
 """
 
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from novakit import world
+from novakit.concurrency.locks import try_lock, wait_for
 from novakit.errors import ConfigError
 
 MOST = 64 << 20
@@ -143,7 +143,7 @@ def _locked(path: Path, mode: int) -> tuple[Path, int]:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             with suppress(OSError):  # as on a file system without locks, where nothing is swept either
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                wait_for(descriptor)
             # Whoever opened the directory between the two lines above took it for nobody's.
             if os.fstat(descriptor).st_nlink:
                 return draft, descriptor
@@ -161,8 +161,7 @@ def _sweep(path: Path) -> None:
         with suppress(OSError):  # somebody's: locked, renamed meanwhile, or of a user whose files are closed to us
             descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISREG(os.fstat(descriptor).st_mode) and try_lock(descriptor):
                     Path(draft).unlink()
             finally:
                 os.close(descriptor)

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from novakit import durable
+from novakit.concurrency import locks
 
 KILLED = """
 import os, signal, sys
@@ -22,6 +22,7 @@ AT_WORK = """
 import os, sys
 from pathlib import Path
 from novakit import durable
+from novakit.concurrency import locks
 flush = os.fsync
 def waits(descriptor):
     os.fsync = flush
@@ -71,15 +72,15 @@ def test_a_draft_that_another_process_is_writing_stays(tmp_path: Path) -> None:
 def test_a_draft_that_is_taken_for_nobodys_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, swept = durable.fcntl.flock, []
+    swept: list[str] = []
 
-    def sweeps_first(descriptor: Any, how: int) -> None:
+    def sweeps_first(descriptor: int) -> None:
         if not swept:
             swept.extend(drafts(tmp_path))
             (tmp_path / swept[0]).unlink()
-        lock(descriptor, how)
+        locks.wait_for(descriptor)
 
-    monkeypatch.setattr(durable.fcntl, "flock", sweeps_first)
+    monkeypatch.setattr(durable, "wait_for", sweeps_first)
     durable.write(tmp_path / "a", b"new")
     assert len(swept) == 1 and [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"new")]
 
