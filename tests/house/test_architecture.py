@@ -1,0 +1,72 @@
+"""What the page on the architecture says of modules and functions by their names is there."""
+
+import ast
+import re
+
+import pytest
+
+from tests.house import figures
+from tests.house.figures import Source
+from tests.support.distributions import ROOT
+
+PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+TWINS = {
+    "runs a program": frozenset({"create_subprocess_exec", "create_subprocess_shell", "Popen", "subprocess.run"}),
+    "locks a file": frozenset({"flock", "lockf"}),
+    "turns records into plain data": frozenset({"to_plain"}),
+}
+"""By what the page calls it, the calls by which a module that does it is known; of the last one, the definition."""
+
+
+def _section(title: str) -> str:
+    return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+SITTING = [row[1:] for row in _rows(_section("One create, in one sitting"))[2:]]
+
+
+def _defined(module: str) -> set[str]:
+    found = set()
+    for node in ast.parse((ROOT / module).read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            inner = (each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+            found |= {f"{node.name}.{each.name}" for each in inner}
+    return found
+
+
+@pytest.mark.parametrize(("modules", "names"), SITTING, ids=[row[1] for row in SITTING])
+def test_what_is_to_be_read_in_one_sitting_is_there(modules: str, names: str) -> None:
+    defined = set().union(*(_defined(module) for module in re.findall(r"`([^`]+)`", modules)))
+    gone = set(re.findall(r"`([^`]+)`", names)) - defined
+    assert not gone, f"{', '.join(sorted(gone))} is not in {modules}: say what is to be read in its place"
+
+
+def test_the_page_repeats_no_figure_of_the_spine() -> None:
+    told = re.findall(r"\d+ functions|\d+ files", _section("One create, in one sitting"))
+    assert told == ["60 functions", "20 files"], "measured figures age: `make house` prints them"
+
+
+def _does(one: Source, what: str) -> bool:
+    for node in ast.walk(one.tree):
+        if isinstance(node, ast.FunctionDef) and what == "turns records into plain data" and node.name in TWINS[what]:
+            return True
+        if isinstance(node, ast.Call) and what != "turns records into plain data":
+            called = ast.unparse(node.func)
+            if {called, called.rpartition(".")[2]} & TWINS[what]:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("what", TWINS)
+def test_whatever_is_done_in_several_places_has_its_reason_on_the_page(what: str) -> None:
+    told = {
+        place for row in _rows(_section("The layers")) if row[0] == what for place in re.findall(r"`([^`]+)`", row[1])
+    }
+    does = {one.place for one in figures.sources() if _does(one, what)}
+    assert does == told, f"{', '.join(sorted(does ^ told))}: make it one with what is there, or say why not"
