@@ -28,9 +28,11 @@ def frozen_mapping(value: Mapping[Any, T] | Iterable[tuple[Any, T]]) -> Mapping[
         return MappingProxyType(dict(value))
     try:
         # That of another record, mostly: `dict` would ask it key by key, at three to seven times the cost.
-        return MappingProxyType(value.copy())
+        copied = value.copy()
     except AttributeError:  # of what is seen through it, which can do no more than a mapping must
         return MappingProxyType(dict(value))
+    # The copy of another kind may share what it is made of, or change when it is read.
+    return MappingProxyType(copied if type(copied) is dict else dict(copied))
 
 
 def mapping_field() -> Any:

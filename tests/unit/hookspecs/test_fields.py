@@ -1,5 +1,6 @@
 """Fields that the records share."""
 
+from collections import ChainMap, OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -66,6 +67,18 @@ def test_what_a_view_shows_is_copied_whatever_it_is_of() -> None:
     assert frozen == {"a": 1}
     assert frozen_mapping(frozen) == frozen
     assert frozen_mapping(MappingProxyType(Lone())) == {"a": 97, "b": 98}
+
+
+def test_a_view_of_another_kind_of_mapping_is_frozen_too() -> None:
+    under = {"b": 2}
+    chained = frozen_mapping(MappingProxyType(ChainMap({"a": 1}, under)))
+    under["c"] = 3
+    assert chained == {"a": 1, "b": 2}
+    growing = frozen_mapping(MappingProxyType(defaultdict(int, a=1)))
+    with pytest.raises(KeyError):
+        growing["b"]
+    assert growing == {"a": 1}
+    assert frozen_mapping(MappingProxyType(OrderedDict(b=2, a=1))) == {"a": 1, "b": 2}
 
 
 def test_pairs_make_a_mapping_and_names_a_set() -> None:
