@@ -11,9 +11,9 @@ guests that were named, the networks they are on, the groups that their rules na
 that were named.
 The file is written a moment after a change, for many changes at once: what a power cut right after a build loses is
 how the guest was wired, not the guest. Where only members of groups or leases came or went, it is written with the next
-change of something else, at the latest a minute later: each new server of a large group is such a change on each of its
-hosts, and on the one with DHCP, and nobody reads them out of the file but who keeps a stranger, whose group or network
-no cloud knows any more.
+change of something else, at the latest `PATIENCE` and `SETTLE` later: each new server of a large group is such a change
+on each of its hosts, and on the one with DHCP, and nobody reads them out of the file but who keeps a stranger, whose
+group nothing else on this host names, or whose network no cloud knows any more. A kill loses what is not written yet.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 SETTLE = 2.0
 """Seconds from a change until the file is written, so that a storm of changes is one write."""
-PATIENCE = 60.0
+PATIENCE = 10.0
 """Seconds that changes of nothing but members of groups and leases wait for another one before that."""
 LATEST = 4
 """Topologies that others can be made of, one for each conductor."""
@@ -134,6 +134,8 @@ class Wires:
             # It comes a moment late in any case.
             await to_its_end(durable.write, self.path, written, lasting=False)
         except OSError as error:
+            # The next round tries again: disks are full for a while.
+            self._is_written = False
             log.warning(
                 "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
             )

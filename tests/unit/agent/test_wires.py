@@ -1,12 +1,14 @@
 """What of a host's network stays as it is though the topology knows nothing of it."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import attrs
 import orjson
 import pytest
 
+from novakit import durable
 from novakit.agent import wires
 from novakit.agent.wires import Wires, completed
 from novakit.bus import topologies
@@ -189,6 +191,31 @@ async def test_leases_that_come_and_go_wait_for_the_next_other_change_and_a_netw
     memory.remember(attrs.evolve(fewer, revision=9, networks=(TENANT,)))
     await memory.close()
     assert _written(path) == attrs.evolve(fewer, revision=9, networks=(TENANT,))
+
+
+def test_what_a_kill_loses_is_as_the_page_on_state_says() -> None:
+    assert wires.SETTLE == 2 and wires.SETTLE + wires.PATIENCE == 12
+
+
+async def test_a_file_for_which_there_was_no_room_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "SETTLE", 0.0)
+    monkeypatch.setattr(wires, "PATIENCE", 0.05)
+    tried, write = [], durable.write
+
+    def full_once(path: Path, content: bytes, *, lasting: bool) -> None:
+        tried.append(path)
+        if len(tried) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content, lasting=lasting)
+
+    monkeypatch.setattr(durable, "write", full_once)
+    memory = Wires(tmp_path / "topology.json")
+    memory.remember(LAST)
+    await _comes(memory.path, LAST)
+    await memory.close()
+    assert len(tried) == 2
 
 
 def _applied(revision: int, *ports: str) -> Applied:
