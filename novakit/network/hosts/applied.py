@@ -1,6 +1,6 @@
 """Recording what hosts made of their topologies."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from novakit.store.engine import Session
@@ -9,7 +9,7 @@ from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.ports import StoredPort
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.rows import StoredResource
-from novakit.store.network.topologies.applied import HostState, WiredPort, states
+from novakit.store.network.topologies.applied import HostState, PortState, WiredPort, set_ports, states
 from novakit.store.network.topologies.applied import record as record_revisions
 from novakit_hookspecs.networks import Applied
 
@@ -24,27 +24,31 @@ async def record(session: Session, made: Mapping[str, Applied]) -> None:
     settled = any(each.faults for each in made.values())
     revisions = {host: each.revision for host, each in made.items()}
     found = await states(session, revisions, SERVICE_PORTS, settled=settled)
+    guests: list[tuple[str, PortState]] = []
     changes: Changes = []
     for host, state in found.items():
-        changes += _of_guests(state.ports, made[host])
+        # Another conductor has recorded what the host made of a later one.
+        if state.applied > revisions[host]:
+            continue
+        guests += [(host, port) for port in _of_guests(state.ports, made[host])]
         if state.is_gateway:
             around = await _around(session, made[host]) if made[host].faults else _well_around(state)
             changes += around[StoredPort]
             for kind in (StoredRouter, StoredFloatingIp):
                 await rows.change_many(session, kind, around[kind])
+    await set_ports(session, guests)
     await rows.change_many(session, StoredPort, changes)
     await record_revisions(session, {host: revisions[host] for host in found})
 
 
-def _of_guests(ports: Iterable[WiredPort], applied: Applied) -> Changes:
-    changes: Changes = []
+def _of_guests(ports: Iterable[WiredPort], applied: Applied) -> Iterator[PortState]:
     for port in ports:
         fault = applied.faults.get(port.id) or applied.faults.get(port.network_id)
-        if fault:
-            changes += _differs(port, "DOWN", fault)
-        elif port.id in applied.vifs:
-            changes += _differs(port, "ACTIVE" if port.admin_state_up else "DOWN", None)
-    return changes
+        if not fault and port.id not in applied.vifs:
+            continue
+        status = "ACTIVE" if port.admin_state_up and not fault else "DOWN"
+        if (port.status, port.fault) != (status, fault):
+            yield PortState(port.id, status, fault)
 
 
 class _HasState(Protocol):

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,13 +11,17 @@ import sqlalchemy as sa
 from novakit import errors
 from novakit.context import RequestContext
 from novakit.network import Networks
+from novakit.network.hosts import applied
 from novakit.network.networks import NewNetwork
 from novakit.network.ports import NewPort, PortChange
 from novakit.network.records import WantedAddress
 from novakit.network.subnets import NewSubnet
 from novakit.store import Store
-from novakit.store.network import hosts
+from novakit.store.network import hosts, rows
+from novakit.store.network.ports import StoredPort
+from novakit.store.network.topologies.applied import HostState, states
 from novakit.store.network.touched import Touched, touch
+from novakit_hookspecs.networks import Applied, Vif
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ async def test_no_address_is_given_twice_and_nothing_fails_that_need_not(network
     assert all(isinstance(one, errors.Conflict) for one in rest if not isinstance(one, list))
     for key in keys:
         await networks.bind(key, "a")
-    top = await networks.topology("a")
+    top = (await networks.build(["a"])).topologies["a"]
     assert len({port.addresses[0].ip for port in top.ports}) == 11
 
 
@@ -92,3 +97,46 @@ async def test_a_host_that_two_transactions_add_at_once_must_see_what_both_chang
         before = await seen()
     now = await seen()
     assert now[0] > before[0] and now[1] != before[1]
+
+
+async def _unbind(networks: Networks, server_id: str) -> None:
+    await networks.unbind(server_id)
+
+
+async def _release(networks: Networks, server_id: str) -> None:
+    await networks.release(server_id)
+
+
+async def _move(networks: Networks, server_id: str) -> None:
+    await networks.unbind(server_id)
+    await networks.bind(server_id, "b")
+
+
+@pytest.mark.parametrize(
+    "leave,state", [(_unbind, (None, "DOWN")), (_release, (None, "DOWN")), (_move, ("b", "BUILD"))]
+)
+async def test_a_port_that_leaves_its_host_while_that_answers_is_not_active(
+    networks: Networks,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[Networks, str], Awaitable[None]],
+    state: tuple[str | None, str],
+) -> None:
+    caller = RequestContext(request_id="r", user_id="u", project_id="p", roles=frozenset({"member"}))
+    (net,) = await networks.networks.create(caller, [NewNetwork(name="n")])
+    await networks.subnets.create(caller, [NewSubnet(network_id=net.network.id, cidr="10.0.0.0/26")])
+    (made,) = await networks.ports.create(caller, [NewPort(network_id=net.network.id)])
+    port, server = made.port.id, str(uuid.uuid4())
+    cards = await networks.check_request(caller, [{"port": port}])
+    await networks.allocate(server_id=server, project_id="p", hostname="h", requested=cards)
+    await networks.bind(server, "a")
+
+    async def read_and_leave(*asked: Any, **more: Any) -> dict[str, HostState]:
+        found = await states(*asked, **more)
+        await leave(Networks(networks.store), server)
+        return found
+
+    monkeypatch.setattr(applied, "states", read_and_leave)
+    await networks.record_applied("a", Applied(revision=1, vifs={port: Vif(device="tap0", mtu=1450)}))
+    async with networks.store.read() as session:
+        row = await rows.one(session, StoredPort, id=port)
+    assert row is not None and (row.host, row.status) == state

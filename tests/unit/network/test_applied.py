@@ -17,7 +17,7 @@ async def test_the_state_of_a_port_is_what_its_host_made_of_it(bench: Any) -> No
     await bench.network()
     card = await bound(bench, "a")
     assert card.status == "BUILD"
-    seen = await bench.networks.topology("a")
+    seen = (await bench.networks.build(["a"])).topologies["a"]
     await bench.networks.record_applied("a", Applied(revision=seen.revision, faults={card.id: "no tap left"}))
     (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
     assert (card.status, card.fault) == ("DOWN", "no tap left")
@@ -44,7 +44,7 @@ async def test_a_port_that_is_switched_off_is_down_once_its_host_knows(bench: An
 
 async def test_a_host_without_ports_has_its_revision_recorded_and_an_unknown_one_nothing(bench: Any) -> None:
     await bench.networks.host_up("a")
-    seen = await bench.networks.topology("a")
+    seen = (await bench.networks.build(["a"])).topologies["a"]
     assert await bench.networks.hosts_behind() == ["a"]
     await bench.networks.record_applied("unknown", Applied(revision=7))
     await bench.networks.record_applied("a", Applied(revision=seen.revision))
@@ -58,7 +58,7 @@ async def test_what_hosts_have_is_recorded_of_each_by_itself(bench_on_each_datab
     names = ("a", "7", 'quo"ted', "b\\c", "$.a", "h\u00f6st")
     ports = {name: await bound(bench, name) for name in names}
     await bench.networks.set_gateway("a")
-    seen = await bench.networks.topologies(names)
+    seen = (await bench.networks.build(names)).topologies
     for name, port in ports.items():
         vifs = {port.id: Vif(device="tap0", mtu=1450)}
         await bench.networks.record_applied(name, Applied(revision=seen[name].revision, vifs=vifs))
@@ -80,10 +80,23 @@ async def test_of_the_ports_of_other_hosts_nothing_is_recorded(bench_on_each_dat
 async def test_a_host_that_has_more_than_it_says_keeps_that(bench_on_each_database: Any) -> None:
     bench = bench_on_each_database
     await bench.networks.host_up("a")
-    seen = await bench.networks.topology("a")
+    seen = (await bench.networks.build(["a"])).topologies["a"]
     await bench.networks.record_applied("a", Applied(revision=seen.revision))
     await bench.networks.record_applied("a", Applied(revision=seen.revision - 1))
     assert await bench.networks.hosts_behind() == []
+
+
+async def test_what_a_host_made_of_an_older_topology_is_not_taken_for_new(bench_on_each_database: Any) -> None:
+    bench = bench_on_each_database
+    await bench.network()
+    card = await bound(bench, "a")
+    revision = (await bench.networks.build(["a"])).topologies["a"].revision
+    await bench.networks.record_applied("a", Applied(revision=revision, faults={card.id: "the tap is gone"}))
+    vifs = {card.id: Vif(device="tap0", mtu=1450)}
+    for late, state in ((revision - 1, ("DOWN", "the tap is gone")), (revision, ("ACTIVE", None))):
+        await bench.networks.record_applied("a", Applied(revision=late, vifs=vifs))
+        (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
+        assert (card.status, card.fault) == state
 
 
 async def test_what_hosts_have_is_recorded_in_one_statement_and_new_states_in_one_more(bench: Any) -> None:
@@ -91,7 +104,7 @@ async def test_what_hosts_have_is_recorded_in_one_statement_and_new_states_in_on
     await bench.networks.set_gateway("gw")
     card = await bound(bench, "a")
     vifs = {card.id: Vif(device="tap0", mtu=1450)}
-    seen = await bench.networks.topologies(["a", "gw"])
+    seen = (await bench.networks.build(["a", "gw"])).topologies
 
     async def takes(host: str, vifs: Any) -> int:
         before = bench.networks.store.tally.statements

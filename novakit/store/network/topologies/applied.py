@@ -2,9 +2,10 @@
 
 On SQLite both is one statement: one that records returns the rest. On PostgreSQL it is two, the one that records at the
 end: whoever changes ports changes these before their host, and who did it the other way round would wait in a circle.
+A port may leave its host between the two, so that what is written of it holds only where it still is there.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 
 import attrs
@@ -30,10 +31,21 @@ class WiredPort:
     fault: str | None
 
 
+@attrs.frozen
+class PortState:
+    """What is new of one port on a host."""
+
+    id: str
+    status: str
+    fault: str | None
+
+
 @attrs.frozen(kw_only=True)
 class HostState:
     """What is known of a host that has a topology."""
 
+    applied: int
+    """The latest revision that was recorded, or is recorded with the question."""
     is_gateway: bool
     ports: Sequence[WiredPort]
     """Those on it that have a fault or another status than where all is well, or every one."""
@@ -73,6 +85,11 @@ _APPLIED_EACH = (
     .where(network_hosts.c.host == sa.bindparam("of_host"), network_hosts.c.applied < sa.bindparam("revision"))
     .values(applied=sa.bindparam("revision"))
 )
+_NEW_STATE = (
+    sa.update(ports)
+    .where(ports.c.id == sa.bindparam("port_id"), ports.c.host == sa.bindparam("on_host"))
+    .values(status=sa.bindparam("new_status"), fault=sa.bindparam("new_fault"))
+)
 
 
 @cache
@@ -86,6 +103,7 @@ def _states(*, settled: bool, recording: bool) -> sa.UpdateBase | sa.Select[*tup
     around = sa.select(sa.type_coerce(JsonRows(*_AROUND), sa.JSON())).scalar_subquery()
     told = (
         network_hosts.c.host,
+        network_hosts.c.applied,
         network_hosts.c.gateway,
         Returned(of_host.correlate(network_hosts).scalar_subquery()),
         sa.case((network_hosts.c.gateway == 1, Returned(around))),
@@ -112,14 +130,25 @@ async def states(
     found = await session.rows(_states(settled=settled, recording=recording), values)
     return {
         host: HostState(
+            applied=applied,
             is_gateway=gateway == 1,
             ports=[
                 WiredPort(id, network, bool(is_up), status, fault) for id, network, is_up, status, fault in on or ()
             ],
             around=[(table, id, well) for table, id, well in around or ()],
         )
-        for host, gateway, on, around in found
+        for host, applied, gateway, on, around in found
     }
+
+
+async def set_ports(session: Session, changes: Iterable[tuple[str, PortState]]) -> None:
+    """Write the states of ports beside their hosts; one that is not on its host any more stays as it is."""
+    lines = [
+        {"on_host": host, "port_id": port.id, "new_status": port.status, "new_fault": port.fault}
+        for host, port in changes
+    ]
+    if lines:
+        await session.execute(_NEW_STATE, lines)
 
 
 async def record(session: Session, revisions: Mapping[str, int]) -> None:
