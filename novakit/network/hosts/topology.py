@@ -312,13 +312,17 @@ def _network(network: NetworkLine, segments: _Segments, *, served: bool) -> Netw
 def _make_ports(now: Told, before: Told, guests: _Guests, segments: _Segments, rules_of: _RulesOf) -> None:
     """Make the ports of one host, those that are as they were from what it was told before."""
     for key, lines in guests.items():
+        network = segments.networks.get(lines[0].network_id)
+        # Deleted since the ports were read, with them: the host has another revision already.
+        if network is None:
+            continue
         made = before.ports.get(key)
         is_known = made is not None and made.lines == lines
         groups = made.groups if made is not None and is_known else _groups(lines)
         rules = now.rules.get(groups)
         if rules is None:
             rules = now.rules[groups] = _same(before.rules.get(groups), rules_of[groups])
-        is_up = segments.networks[lines[0].network_id].admin_state_up
+        is_up = network.admin_state_up
         if made is None or not is_known or made.is_up != is_up:
             made = MadePort(lines, groups, is_up, _port(lines, rules, is_up=is_up))
         elif made.port.rules is not rules:
