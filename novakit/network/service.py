@@ -3,7 +3,7 @@
 What many servers ask at once shares a transaction (`Gather`): the fixed cost of one is paid once for a hundred.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import attrs
@@ -288,14 +288,6 @@ class Networks(Transactions):
         """List the hosts that have not applied what they should."""
         async with self.store.read() as session:
             return await network_hosts.behind(session)
-
-    async def topology(self, host: str) -> Topology:
-        """Read the whole desired state of a host; one that is not known has nothing."""
-        return (await self.topologies([host]))[host]
-
-    async def topologies(self, hosts: Collection[str]) -> Mapping[str, Topology]:
-        """Read the whole desired state of hosts."""
-        return (await self.build(hosts)).topologies
 
     async def build(self, hosts: Collection[str]) -> Built:
         """Read the whole desired state of hosts, and whether there are strangers; DHCP ports that lack are made first.

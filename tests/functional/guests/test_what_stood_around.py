@@ -61,7 +61,7 @@ async def _surround(cloud: Cloud, server: str) -> dict[str, str]:
 
 
 async def _topology(cloud: Cloud, host: str) -> Topology:
-    return (await cloud.parts.networks.topologies([host]))[host]
+    return (await cloud.parts.networks.build([host])).topologies[host]
 
 
 def _seen(topology: Topology, *, same_store: bool) -> Mapping[str, Any]:

@@ -245,7 +245,7 @@ async def test_a_driver_is_given_what_its_host_must_be_whatever_happens(scene: S
         scene.losses.lost = 0.0
         for host in HOSTS:
             await _reached(scene.chance.choice(scene.conductors), host)
-            wanted = await Networks(scene.store).topology(host)
+            wanted = (await Networks(scene.store).build([host])).topologies[host]
             assert scene.drivers[host].given == wanted, f"step {step}"
             bound = await Networks(scene.store).ports_of(scene.servers)
             states = {port.status for some in bound.values() for port in some if port.host == host and port.status}

@@ -20,7 +20,7 @@ async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud
     await cloud.networks.set_gateway("gw")
     port = await cloud.make("ports", network_id=net["id"])
     address = await cloud.make("floatingips", floating_network_id=public, port_id=port["id"])
-    seen = await cloud.networks.topology("gw")
+    seen = (await cloud.networks.build(["gw"])).topologies["gw"]
     (run,) = seen.routers
     assert run.interfaces[0].addresses == ("10.0.0.1/24",)
     assert run.gateway is not None and run.gateway.addresses == ("192.0.2.2/24",)
@@ -33,7 +33,7 @@ async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud
     assert await cloud.networks.hosts_behind() == []
     shown = (await cloud.call("GET", f"floatingips/{address['id']}"))[1]["floatingip"]
     assert (shown["status"], shown["router_id"]) == ("ACTIVE", router["id"])
-    seen = await cloud.networks.topology("gw")
+    seen = (await cloud.networks.build(["gw"])).topologies["gw"]
     await cloud.networks.record_applied("gw", Applied(revision=seen.revision, faults={router["id"]: "no namespace"}))
     assert (await cloud.call("GET", f"routers/{router['id']}"))[1]["router"]["status"] == "ERROR"
 
@@ -49,7 +49,7 @@ async def test_what_a_gateway_serves_is_well_again_once_its_host_tells_of_no_fau
     paths |= {f"floatingips/{one['id']}": "floatingip" for one in (led, free)}
 
     async def told(*faulty: str) -> list[str]:
-        seen = await cloud.networks.topology("gw")
+        seen = (await cloud.networks.build(["gw"])).topologies["gw"]
         faults = dict.fromkeys(faulty, "it is not there")
         await cloud.networks.record_applied("gw", Applied(revision=seen.revision, faults=faults))
         return [(await cloud.call("GET", path, token="admin"))[1][kind]["status"] for path, kind in paths.items()]

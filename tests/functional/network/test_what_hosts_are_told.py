@@ -259,16 +259,16 @@ class Scene:
 
     async def overtake(self) -> None:
         host = self.host()
-        revision = (await self.networks.topology(host)).revision
+        revision = (await self.networks.build([host])).topologies[host].revision
         await self.networks.overtake(host, revision + self.chance.randrange(3))
 
     async def compare(self) -> None:
         """Compare what is read with and without a memory, of some hosts by one process or the other."""
         hosts = self.chance.sample(HOSTS, self.chance.randrange(1, 5))
-        expected = await Networks(self.store).topologies(hosts)
+        expected = (await Networks(self.store).build(hosts)).topologies
         reading = self.networks
         whole = [one.read for host in hosts if (one := reading._told.get(host))]
-        assert await reading.topologies(hosts) == expected
+        assert (await reading.build(hosts)).topologies == expected
         self.short += [one.read for host in hosts if (one := reading._told.get(host))] == whole
         for topology in expected.values():
             named = {rule.remote_group for port in topology.ports for rule in port.rules} - {None}

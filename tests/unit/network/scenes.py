@@ -15,7 +15,7 @@ async def bound(bench: Any, host: str, network: str | None = None) -> Any:
 
 async def settle(bench: Any) -> None:
     for host in await bench.networks.hosts_behind():
-        seen = await bench.networks.topology(host)
+        seen = (await bench.networks.build([host])).topologies[host]
         vifs = {port.id: Vif(device="tap0", mtu=1450) for port in seen.ports}
         await bench.networks.record_applied(host, Applied(revision=seen.revision, vifs=vifs))
     assert await bench.networks.hosts_behind() == []

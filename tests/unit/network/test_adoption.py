@@ -47,7 +47,7 @@ async def port(bench: Any) -> PortInfo:
     net = await bench.network()
     await bench.networks.set_gateway("gw")
     found: PortInfo = await bound(bench, "b", net.id)
-    await bench.networks.topology("b")
+    await bench.networks.build(["b"])
     return found
 
 
@@ -59,12 +59,12 @@ async def test_a_subnet_that_comes_back_with_a_port_is_heard_of_by_every_host_of
         port, id=str(uuid.uuid4()), mac="fa:16:3e:00:00:77", addresses=(NotedAddress(ip="10.0.5.9", subnet=subnet),)
     )
     await _adopt(bench, str(uuid.uuid4()), "a", [noted])
-    seen = await bench.networks.topology("b")
-    assert seen == await Networks(bench.networks.store).topology("b")
+    seen = (await bench.networks.build(["b"])).topologies["b"]
+    assert seen == (await Networks(bench.networks.store).build(["b"])).topologies["b"]
     assert [each.cidr for each in seen.networks[0].subnets] == ["10.0.0.0/24", "10.0.5.0/24"]
 
 
 async def test_a_port_that_is_taken_over_from_another_host_is_not_there_any_more(bench: Any, port: PortInfo) -> None:
     await _adopt(bench, port.server_id, "a", [_noted(port)])
-    assert (await bench.networks.topology("b")).ports == ()
-    assert [each.id for each in (await bench.networks.topology("a")).ports] == [port.id]
+    assert (await bench.networks.build(["b"])).topologies["b"].ports == ()
+    assert [each.id for each in (await bench.networks.build(["a"])).topologies["a"].ports] == [port.id]

@@ -47,7 +47,7 @@ async def test_a_rule_reaches_the_hosts_that_use_it_and_no_other(bench: Any) -> 
     rule = NewRule(security_group_id=web.group.id, direction="ingress", protocol="tcp", port_min=22, port_max=22)
     (made,) = await bench.networks.security_group_rules.create(bench.member, [rule])
     assert await bench.networks.hosts_behind() == ["a"]
-    (port,) = (await bench.networks.topology("a")).ports
+    (port,) = (await bench.networks.build(["a"])).topologies["a"].ports
     assert Rule(direction="ingress", ethertype="IPv4", protocol=6, port_min=22, port_max=22) in port.rules
     await settle(bench)
     await bench.networks.security_group_rules.delete(bench.member, made.id)
@@ -71,7 +71,9 @@ async def test_hosts_that_must_see_other_members_alone_keep_their_shape_and_othe
     await bound(bench, "a", net.id)
     first = await shapes()
     assert len({*first.values()}) == len(first)
-    (group,) = {rule.remote_group for rule in (await bench.networks.topology("a")).ports[0].rules} - {None}
+    (group,) = {rule.remote_group for rule in (await bench.networks.build(["a"])).topologies["a"].ports[0].rules} - {
+        None
+    }
     for touched, reshaped in (
         (Touched(members={group}), set()),
         (Touched(members={group}, hosts={"b"}), {"b"}),
