@@ -2,7 +2,8 @@
 
 The idea: a file system keeps what was written in memory until it is told otherwise, and the name of a file apart from
 its content. So content is written under another name, flushed, given its name, and then the directory is flushed.
-The invariant: at no moment is a part of a file there under its own name, and when a call returns the file is safe.
+The invariant: at no moment is a part of a file there under its own name, and when a call returns the file is safe,
+unless it was told that it need not be `lasting` yet.
 What a killed call leaves is a draft, whose name begins with a dot; nobody reads it, and whoever opens the directory the
 next time removes it. A draft that is being written is locked, by its open file and so for as long as its writer lives:
 one that can be locked by somebody else is nobody's.
@@ -30,7 +31,7 @@ _DRAFT = re.compile(r"\..+\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 def write(path: Path, content: bytes, *, mode: int = 0o600, lasting: bool = True) -> None:
     """Replace a file; the old one or the new one is there, whatever happens. Raises OSError.
 
-    Without `lasting` a power cut may still bring back the old one, for a few seconds.
+    Without `lasting` a power cut may still bring back the old one, or none where there was none, for a few seconds.
     """
     with _draft(path, content, mode) as draft:
         draft.rename(path)

@@ -8,7 +8,8 @@ is only news for others. Hosts that are due are read together, in a number of qu
 The invariant: who calls `ensure` gets a push whose topology was read after the call. One push to a host at a time;
 what comes meanwhile is the next round. What a host keeps for strangers is read before the topology, so that what is
 adopted in between is in one of them at least; where the reading of the topology says that there is none, that is all.
-The cost: a round is 1 reading for all hosts that are due and 1 call for each. `SHARE` keeps the reading to a third of
+The cost: a round is 1 reading for all hosts that are due, 2 while there are strangers and 3 where it finds the first,
+and 1 call for each. `SHARE` keeps the reading to a third of
 the time. A host that nobody waits for has one push a second at most (`REST`), and where the news of one port go to
 hundreds of hosts, as they do in a large security group, they take a tenth of the time at most (`CALM`), down to
 one push to a host in `LONGEST`. Only routers and DHCP, which the new guest asks, hear at once.
