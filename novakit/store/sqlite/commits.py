@@ -3,9 +3,10 @@
 The idea: a commit writes pages of the log into the kernel's memory, which takes 20 µs; a trip to the thread takes 50 µs
 of CPU and 100 more of waiting. Two things in it wait for the disk: SQLite copies the log into the database once that
 has grown (a checkpoint), and the first commit after it begins the log anew and flushes its header.
-The invariant: neither is done on the loop. SQLite looks at the length of the log in the thread alone, at the commit
-that comes once `ROWS` were changed, and the next commit is made there, too. So is one after another process has
-written, which may have copied the log; and one while the log is flushed, as the kernel may let a write wait for that.
+The invariant: neither is done on the loop, but for one flush of the header after another process has copied the log
+without writing, or after our last commit. SQLite looks at the length of the log in the thread alone, at the commit that
+comes once `ROWS` were changed, and the next commit is made there, too. So is one after another process has written,
+which may have copied the log; and one while the log is flushed, as the kernel may let a write wait for that.
 The cost: 2 µs; and a disk that lets writes wait for other reasons holds the loop up once in `TRIED_AGAIN` commits.
 """
 

@@ -21,7 +21,7 @@ import structlog
 
 from novakit import world
 from novakit.concurrency.uncut import uncut
-from novakit.store.faults import StoreAway, on_connecting
+from novakit.store.faults import StoreAway, is_full, on_connecting
 from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
 from novakit.store.sqlite.dialect import Found, SqliteConnection
 
@@ -152,7 +152,7 @@ class Connections:
             await self._give_back(kept)
         else:
             # Whoever asks next must find it rolled back, also where this one is cancelled once more.
-            await asyncio.shield(world.spawn(self._take_back(kept), name="store/rollback"))
+            await asyncio.shield(world.spawn(self._take_back(kept, is_full=is_full(error)), name="store/rollback"))
 
     async def _taken(self) -> HeldConnection:
         """Take a connection that is free, or open one where there are fewer than may be."""
@@ -217,12 +217,12 @@ class Connections:
         finally:
             self._room.release()
 
-    async def _take_back(self, kept: HeldConnection) -> None:
+    async def _take_back(self, kept: HeldConnection, *, is_full: bool = False) -> None:
         """Roll back a connection, or end it where that cannot be done."""
         try:
             if kept.outer.invalidated or self._is_closed:
                 raise ValueError("nobody needs it any more")
-            await kept.inner.roll_back_all()
+            await kept.inner.roll_back_all(is_full=is_full)
             self._free.append(kept)
         except Exception:
             await kept.close()

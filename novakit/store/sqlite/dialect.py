@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -275,10 +276,18 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         self.is_closing = True
         await self._connection.close()
 
-    async def roll_back_all(self) -> None:
-        """Take back what is not committed, once nothing runs in the thread any more. Raises what SQLite raises."""
+    async def roll_back_all(self, *, is_full: bool = False) -> None:
+        """Take back what is not committed, once nothing runs in the thread any more. Raises what SQLite raises.
+
+        `is_full` says that it failed as the disk has no room, where the log may have grown beyond what is set aside.
+        """
         self.commits.doubt()
         await self._connection.rollback()
+        if is_full:
+            # Once all of the log is in the database the next commit begins it anew, in room that it has already.
+            real = self.real
+            with suppress(sqlite3.Error):
+                await self._connection._execute(lambda: real.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall())
 
     def rollback(self) -> None:
         # Nothing was written through a connection that reads, so nothing waits here.

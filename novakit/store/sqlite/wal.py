@@ -26,7 +26,7 @@ from novakit import durable, errors
 log = structlog.get_logger(__name__)
 
 
-RESERVED_LOG, RESERVED_DATABASE = 8 << 20, 2 << 20
+RESERVED_LOG, RESERVED_DATABASE = 16 << 20, 2 << 20
 """Bytes that are set aside on the disk for the log, and for growth of the database."""
 _KEEP_SIZE = 1
 """FALLOC_FL_KEEP_SIZE of linux/falloc.h."""
@@ -124,7 +124,9 @@ class WriteAheadLog:
     async def reserve(self) -> None:
         """Set disk blocks aside behind the ends of log and database.
 
-        A transaction always fits: the log starts again at its beginning once 4 MiB of it are in the database.
+        The log is looked at once `ROWS` were changed (`commits`), is copied into the database where it has 4 MiB by
+        then, and begins anew; so 12 MiB are left for those rows and one transaction more. Where that is not enough a
+        transaction fails; then, too, the log is copied, and the next one finds room at its beginning.
         Where the file system cannot do that or is full nothing happens.
         """
         await asyncio.get_running_loop().run_in_executor(self._thread, self._reserve)
