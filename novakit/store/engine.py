@@ -83,13 +83,16 @@ class Session:
     _statements: Statements | None = None
 
     async def execute(self, statement: Statement, rows: Values | Sequence[Values] | None = None) -> None:
-        """Run a statement; with several rows, once for each."""
+        """Run a statement; with a list of rows once for each, so not at all where that is empty."""
         await self._run(statement, rows, sa.Row)
 
     async def _run(
         self, statement: Statement, values: Values | Sequence[Values] | None, kind: type[R]
     ) -> tuple[list[R], int]:
         """Run a statement. Returns the rows that it found, as one kind or the other, and how many it changed."""
+        if not values and isinstance(values, list | tuple):
+            # Once for each row of none; SQLAlchemy would run it once, without any values.
+            return [], 0
         self.tally.statements += 1
         if self._kept is not None and self._statements is not None:
             ready = self._statements.ready(statement, values)

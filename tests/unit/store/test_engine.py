@@ -59,6 +59,17 @@ async def test_counts_keys_and_returned_rows_are_right(store):
         assert await session.changed(sa.delete(notes).where(notes.c.name == "nobody")) == 0
 
 
+async def test_a_statement_for_no_rows_is_not_run(store):
+    adding, renaming = sa.insert(notes), sa.update(notes).values(name=sa.bindparam("to"))
+    for _ in range(3):
+        async with store.write() as session:
+            before = store.tally.statements
+            await session.execute(adding, [])
+            assert await session.changed_each(renaming, []) == 0
+            assert store.tally.statements == before
+    assert await names(store) == []
+
+
 async def test_a_condition_of_many_values_is_one_parameter(store):
     async with store.write() as session:
         await session.execute(sa.insert(notes), [{"name": name} for name in ("a", "b'\"", "ü")])
