@@ -48,6 +48,8 @@ def may_be_unread(state: CloudState, pending: Sequence[Waiting], tries: Sequence
         and one.waiting.ask.group is None
         and one.row not in state.providers
         and state.number(one.row) is not None
+        # One that takes nothing of the ledger leaves no trace there by which a second claim for it would be known.
+        and any(one.waiting.ask.resources.values())
         and beside_devices(one.waiting.ask, with_groups=True) == one.waiting.ask.resources
     )
 

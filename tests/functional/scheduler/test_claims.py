@@ -49,6 +49,15 @@ async def test_several_schedulers_at_once_place_everything_and_overfill_nothing(
         assert await cloud.placement.drift(session) == []
 
 
+async def test_a_server_that_takes_nothing_gets_a_host_and_leaves_no_claim(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    (found,) = await cloud.scheduler().select([make(resources={"VCPU": 0, "MEMORY_MB": 0, "DISK_GB": 0})])
+    assert found.host == "host0", found
+    assert await cloud.usage() == {"host0": 0}
+    async with cloud.store.read() as session:
+        assert await session.all(sa.select(allocations.consumers)) == []
+
+
 async def test_asking_again_for_the_same_server_gives_the_same_host(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(5)
     one = make()
