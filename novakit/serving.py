@@ -66,7 +66,7 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
             shares=shares,
             admit=control.admits(),
             policy_file=rules,
-            explain=faults.as_answer,
+            explain=faults.as_reply,
         )
         root.add_subapp(prefix, answering)
 

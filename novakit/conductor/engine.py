@@ -33,7 +33,7 @@ from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, OperationRo
 from novakit.errors import InsufficientStorage
 from novakit.store import Store
 from novakit.store import operations as rows
-from novakit.store.faults import is_passing
+from novakit.store.faults import is_passing, shown
 
 log = structlog.get_logger(__name__)
 
@@ -310,7 +310,7 @@ class Engine:
             case UndefinedMove():
                 return Failed("The state of the server was changed meanwhile.", code=409, details=str(error))
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
-        return None if is_passing(error) else Failed("An internal error happened.", details=repr(error))
+        return None if is_passing(error) else Failed("An internal error happened.", details=shown(error))
 
     async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork, following: AnyStep | None) -> None:
         place, started = f"{verb.kind}/{step.name}", world.monotonic()

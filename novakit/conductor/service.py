@@ -72,7 +72,7 @@ class Conductor:
         bus = self.parts.bus
         if self.parts.config.conductor.shelved_offload_after > 0:
             await self._offloading.look()  # before anything of this process is written by a clock that may be set
-        serve(bus, ConductorCalls, lambda sender: Served(self, sender), explain=faults.as_answer)
+        serve(bus, ConductorCalls, lambda sender: Served(self, sender), explain=faults.as_reply)
         topics.OPERATIONS_NEW.listen(bus, self._new_work)
         topics.NETWORKS_CHANGED.listen(bus, self._networks_changed)
         topics.SERVERS_CHANGED.listen(bus, self._servers_changed)

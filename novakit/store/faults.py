@@ -22,6 +22,8 @@ NO_SCHEMA = (
 _NO_TABLE = ("42P01", "3F000")
 _BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DISK_CODES = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_OF_DATABASE = (sa.exc.SQLAlchemyError, sqlite3.Error)
+"""Errors whose words may quote statements."""
 _FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -85,6 +87,19 @@ def as_answer(error: BaseException) -> NovakitError | None:
     if is_passing(error):
         return Unavailable("The database could not do it just now; try again in a moment.")
     return None
+
+
+def as_reply(error: BaseException) -> NovakitError | None:
+    """Return what another role is told, which may show it to a client: as `as_answer`, and no statement of SQL."""
+    answer = as_answer(error)
+    if answer is None and isinstance(error, _OF_DATABASE):
+        return NovakitError("The database did not do it; the log says why.", kind=type(error).__name__)
+    return answer
+
+
+def shown(error: BaseException) -> str:
+    """Return what an operation keeps of an error that nobody foresaw: of one of the database its kind alone."""
+    return type(error).__name__ if isinstance(error, _OF_DATABASE) else repr(error)
 
 
 def on_connecting(error: BaseException) -> StoreAway | None:

@@ -581,6 +581,16 @@ async def test_the_owner_reads_a_sentence_and_no_internals(
     assert (row["state"], row["reason"], row["events"][0]["result"]) == ("failed", message, "Error")
 
 
+async def test_no_statement_of_the_database_is_kept_with_an_operation(store: Store, diary: Diary) -> None:
+    async def fail(work: Work[Notes]) -> None:
+        raise sa.exc.StatementError("no value", "UPDATE secrets", {}, None)
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("fail", do=fail, shown_as="fail"))):
+        (row,) = await _ended(store, operation)
+    assert row["events"][0]["details"] == "StatementError" and "secrets" not in repr(row)
+
+
 async def test_an_undo_is_tried_until_it_works(store: Store, diary: Diary) -> None:
     troubles: list[Exception] = [Unreachable("nobody there"), ValueError("a bug"), Postponed("the host is away", 0.01)]
 
