@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import attrs
 import pytest
@@ -20,6 +21,20 @@ STEERING = ("\n", "\x1b", "\x7f", "\x9b", "\u2028", "\u202e")
 @attrs.frozen
 class Thing:
     name: str = "a"
+
+
+class Pair(NamedTuple):
+    one: int
+    other: Path
+
+
+class Seconds(float):
+    pass
+
+
+def test_what_is_no_number_is_not_left_out() -> None:
+    line = rendered(None, "info", {"event": "x", "deep": [{"value": float("nan")}, (None, 1)]})
+    assert line == '{"event": "x", "deep": [{"value": NaN}, [null, 1]]}'
 
 
 @given(event=st.dictionaries(st.text(), TREES, max_size=5))
@@ -48,6 +63,10 @@ def test_what_steers_a_terminal_is_escaped(part: str) -> None:
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04:05+00:00"),
         (Path("/etc"), "/etc"),
         (Thing(), "Thing(name='a')"),
+        (Pair(1, Path("/etc")), [1, "/etc"]),
+        (Seconds(1.5), 1.5),
+        (float("inf"), float("inf")),
+        ([Seconds("-inf"), None], [float("-inf"), None]),
     ],
 )
 def test_what_is_no_json_is_written_as_text_is(value: object, shown: object) -> None:
