@@ -243,7 +243,10 @@ class Abstains(Protocol):
     """Facet: can say beforehand that it would not remove any host for a request, which saves the call."""
 
     def applies(self, ask: Ask) -> bool:
-        """Return whether the filter could remove any host for this request; it is not asked where it could not."""
+        """Return whether the filter could remove any host for this request; it is not asked where it could not.
+
+        It may be asked but once for a request, so the answer depends on that alone and not on what changes meanwhile.
+        """
 
 
 class IfBroken(enum.Enum):
