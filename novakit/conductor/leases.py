@@ -6,7 +6,7 @@ has stayed the same. An operation that is asked for in the process of an engine 
 lease, and begun as soon as it is committed.
 The invariant: the moment in a lease is compared for being the same and never for being late, as it is of another
 machine's clock. What is held here is not leased here again, whatever its lease says; nothing that is asked for now
-takes a place for which something older waits.
+takes a place for which, by the last look, something older waits.
 The cost: one small read a second, and a write every five for all that is held. An operation that is written with its
 lease costs no transaction of its own for that, and no look for it.
 """
