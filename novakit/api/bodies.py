@@ -107,7 +107,7 @@ def words(fault: Fault) -> errors.BadRequest:
         return additional(extra)
     if (lacking := absent(fault)) is not None:
         return errors.BadRequest(f"Invalid input for field/attribute {where}. '{lacking}' is a required property")
-    value = "(not repeated)" if _holds_secret(fault) else shown(fault.value)
+    value = "(not repeated)" if _holds_secret(fault) else shown(fault.value) or "''"
     return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {value}. {_why(fault)}")
 
 
@@ -130,37 +130,73 @@ def additional(names: Sequence[str]) -> errors.BadRequest:
     return errors.BadRequest(f"Additional properties are not allowed ({listed} {verb} unexpected)")
 
 
+_KINDS = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_FORMATS = {
+    "name": "without unprintable characters and without spaces at its begin and end",
+    "az_name": "without unprintable characters, colons, and spaces at its begin and end",
+    "printable": "without unprintable characters",
+    "base64": "in base64",
+    "uuid": "that is a UUID",
+    "ip": "that is an IP address",
+    "ipv4": "that is an IPv4 address",
+    "ipv6": "that is an IPv6 address",
+}
+_LENGTHS = {
+    "Length": ("long", "short", "character"),
+    "Items": ("large", "small", "item"),
+    "Properties": ("large", "small", "key"),
+}
+
+
 def _why(fault: Fault) -> str:
-    match fault.rule:
-        case "maxLength" | "maxItems":
-            return f"it is too long, at most {fault.rule_definition} are allowed"
-        case "minLength" | "minItems":
-            return f"it is too short, at least {fault.rule_definition} are required"
+    """Return what is wrong as a sentence."""
+    rule, bound = fault.rule or "", fault.rule_definition
+    if counted := _LENGTHS.get(rule[3:]):
+        large, small, unit = counted
+        amount = f"{bound} {unit}{'' if bound == 1 else 's'}"
+        if rule.startswith("min"):
+            return f"It is too {small}: it needs at least {amount}."
+        return f"It is too {large}: it may have at most {amount}."
+    match rule:
         case "type":
-            wanted = fault.rule_definition
-            return f"it is not of type {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
-        case "enum":
-            return f"it is not one of {fault.rule_definition}"
-        case "pattern":
-            return f"it does not match {fault.rule_definition}"
-        case "format":
-            return f"it is not a '{fault.rule_definition}'"
-        case "anyOf" | "oneOf" if all(isinstance(one, dict) for one in fault.rule_definition):
-            return f"it is none of: {'; '.join(dict.fromkeys(map(_described, fault.rule_definition)))}"
-    return str(fault.message.removeprefix("data."))
+            return f"It must be {_described({'type': bound})}."
+        case "enum" | "const" | "pattern" | "format":
+            return f"It must be {_described(fault.definition)}."
+        case "minimum" | "maximum":
+            return f"It must be at {'least' if rule == 'minimum' else 'most'} {bound}."
+        case "anyOf" | "oneOf" if all(isinstance(one, dict) for one in bound):
+            return f"It must be {'; or '.join(dict.fromkeys(map(_described, bound)))}."
+    return f"It {fault.message.removeprefix(fault.name or '').strip()}."
 
 
 def _described(one: Mapping[str, object]) -> str:
-    """Say what a schema of one value takes, as far as a sentence does."""
+    """Say what a schema of one value takes, as far as a sentence does; a pattern has its words as `description`."""
+    if isinstance(said := one.get("description"), str):
+        return said
     if "const" in one or "enum" in one:
-        return f"one of {one.get('enum', [one.get('const')])}"
-    kind = one.get("type", "anything else")
-    said = kind if isinstance(kind, str) else " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
-    bounds = {"minimum": "from", "maximum": "to", "format": "with format", "pattern": "with pattern"}
-    lengths = {"minLength": "with at least", "maxLength": "with at most"}
-    told = [f"{words} {one[key]}" for key, words in bounds.items() if key in one]
-    told += [f"{words} {one[key]} characters" for key, words in lengths.items() if key in one]
-    return " ".join((said, *told))
+        allowed = one.get("enum", [one.get("const")])
+        listed = [repr(value) for value in allowed] if isinstance(allowed, list) else []
+        return f"one of {', '.join(listed)}" if len(listed) > 1 else "".join(listed)
+    kinds = one.get("type", ())
+    named = [str(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else ())]
+    told = [" or ".join(_KINDS.get(kind, kind) for kind in named) or "something else"]
+    bounds = {"minimum": "from", "maximum": "to", "pattern": "that matches"}
+    told += [f"{words} {one[key]}" for key, words in bounds.items() if key in one]
+    if "format" in one:
+        told.append(_FORMATS.get(str(one["format"]), f"in the form {one['format']}"))
+    lengths = {"minLength": "of at least", "maxLength": "of at most"}
+    told += [
+        f"{words} {one[key]} character{'' if one[key] == 1 else 's'}" for key, words in lengths.items() if key in one
+    ]
+    return " ".join(told)
 
 
 @attrs.define

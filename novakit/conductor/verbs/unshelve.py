@@ -27,7 +27,13 @@ from novakit_hookspecs.servers import Power
 log = structlog.get_logger(__name__)
 
 _ZONE = {"type": "string", "format": "az_name", "minLength": 1, "maxLength": 255}
-_HOST = {"type": "string", "pattern": r"^[a-zA-Z0-9\-._]*\Z", "minLength": 1, "maxLength": 255}
+_HOST = {
+    "type": "string",
+    "pattern": r"^[a-zA-Z0-9\-._]*\Z",
+    "description": "a host name: letters, digits, hyphens, underscores and dots",
+    "minLength": 1,
+    "maxLength": 255,
+}
 _TO_ZONE = {
     "type": ["object", "null"],
     "properties": {"availability_zone": _ZONE},

@@ -1,13 +1,16 @@
 """What the one checker of bodies takes, and in which words it refuses the rest."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
 import pytest
 
 from novakit.api.bodies import MOST_SHOWN, Schema, Versions, json_body
+from novakit.api.compute.schemas import types
 from novakit.errors import BadRequest
+from tests.support.bodies import forms
 
 A, B = "3d9ffb6e-6a5c-4b65-9f33-3c3d9a7f6a11", "3D9FFB6E-6A5C-4B65-9F33-3C3D9A7F6A11"
 
@@ -37,7 +40,21 @@ def said(definition: dict[str, object], value: object) -> str:
 def test_a_format_takes_what_it_names_and_nothing_else(kind: str, taken: list[str], refused: list[str]) -> None:
     definition: dict[str, object] = {"type": "string", "format": kind}
     assert [value for value in taken if said(definition, value)] == []
-    assert [value for value in refused if f"it is not a '{kind}'" not in said(definition, value)] == []
+    assert [
+        value for value in refused if f"It must be a text {FORMAT_WORDS[kind]}." not in said(definition, value)
+    ] == []
+
+
+FORMAT_WORDS = {
+    "name": "without unprintable characters and without spaces at its begin and end",
+    "az_name": "without unprintable characters, colons, and spaces at its begin and end",
+    "printable": "without unprintable characters",
+    "base64": "in base64",
+    "uuid": "that is a UUID",
+    "ip": "that is an IP address",
+    "ipv4": "that is an IPv4 address",
+    "ipv6": "that is an IPv6 address",
+}
 
 
 SERVER: dict[str, object] = {
@@ -68,19 +85,22 @@ GOOD = {"name": "a", "size": 1}
         ({**GOOD, "b": 1, "x-": "", "c": 2}, "Additional properties are not allowed ('b', 'c' were unexpected)"),
         ({**GOOD, "n" * 300: 1}, f"Additional properties are not allowed ('{'n' * 255}' was unexpected)"),
         ({"name": "a"}, "Invalid input for field/attribute body. 'size' is a required property"),
-        ([], "Invalid input for field/attribute body. Value: []. it is not of type object"),
-        ({**GOOD, "size": "1"}, "field/attribute size. Value: 1. it is not of type integer or null"),
-        ({**GOOD, "nets": [{}, {"port": 5}]}, "field/attribute port. Value: 5. it is not of type string"),
+        ([], "Invalid input for field/attribute body. Value: []. It must be an object."),
+        ({**GOOD, "size": "1"}, "field/attribute size. Value: 1. It must be a whole number or null."),
+        ({**GOOD, "nets": [{}, {"port": 5}]}, "field/attribute port. Value: 5. It must be a text."),
         (
             {**GOOD, "count": 0},
-            "field/attribute count. Value: 0. it is none of: integer from 1 to 9; string with pattern ^",
+            "field/attribute count. Value: 0. It must be a whole number from 1 to 9; or a text that matches ^[1-9]$.",
         ),
         (
             {**GOOD, "zone": "x"},
-            "it is none of: string or null with format uuid with at least 1 characters; one of ['auto']; one of [0]",
+            "It must be a text or null that is a UUID of at least 1 character; or 'auto'; or 0.",
         ),
-        ({**GOOD, "name": "n" * 401}, f"Value: {'n' * MOST_SHOWN}.... it is too long, at most 400 are allowed"),
-        ({**GOOD, "size": "n" * MOST_SHOWN}, f"Value: {'n' * MOST_SHOWN}. it is not of type"),
+        (
+            {**GOOD, "name": "n" * 401},
+            f"Value: {'n' * MOST_SHOWN}.... It is too long: it may have at most 400 characters.",
+        ),
+        ({**GOOD, "size": "n" * MOST_SHOWN}, f"Value: {'n' * MOST_SHOWN}. It must be a whole number"),
     ],
 )
 def test_what_is_wrong_is_said_where_it_is_and_cut_to_a_readable_length(value: object, words: str) -> None:
@@ -95,7 +115,7 @@ def test_what_is_wrong_is_said_where_it_is_and_cut_to_a_readable_length(value: o
 def test_a_secret_that_is_wrong_is_not_repeated(name: str, wrong: Callable[[str], object]) -> None:
     definition = {"type": "object", "properties": {name: {"type": "string"}, "in": {"type": "integer"}}}
     found = said(definition, wrong(name))
-    assert "Value: (not repeated). it is not of type" in found and "hush" not in found, found
+    assert "Value: (not repeated). It must be " in found and "hush" not in found, found
 
 
 def test_nothing_of_what_is_in_a_secret_is_repeated() -> None:
@@ -136,3 +156,46 @@ async def test_text_that_no_database_holds_is_refused() -> None:
     with pytest.raises(BadRequest, match="NUL"):
         await json_body(Asked(b'{"name": "a\\u0000b"}'))  # type: ignore[arg-type]
     await json_body(Asked(b'{"name": "a\\\\u0001b"}'))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("definition", "value", "words"),
+    [
+        ({"type": "string", "minLength": 1}, "", "Value: ''. It is too short: it needs at least 1 character."),
+        ({"type": "array", "maxItems": 1}, [1, 2], "It is too large: it may have at most 1 item."),
+        ({"type": "array", "minItems": 2}, [1], "It is too small: it needs at least 2 items."),
+        ({"type": "object", "maxProperties": 0}, {"a": 1}, "It is too large: it may have at most 0 keys."),
+        ({"type": "integer", "maximum": 5}, 6, "Value: 6. It must be at most 5."),
+        ({"type": "array", "uniqueItems": True}, [1, 1], "Value: [1, 1]. It must contain unique items."),
+        ({"enum": ["a", "b"]}, "c", "Value: c. It must be one of 'a', 'b'."),
+        ({"type": "string", "pattern": "^a$"}, "b", "Value: b. It must be a text that matches ^a$."),
+        ({"type": "string", "pattern": "^a$", "description": "the letter a"}, "b", "It must be the letter a."),
+        (types.number(1), 0, "It must be a whole number from 1 to 2147483647; or such a number as a text of"),
+    ],
+)
+def test_a_refusal_is_a_sentence(definition: dict[str, object], value: object, words: str) -> None:
+    inside = {"type": "object", "properties": {"a": definition}}
+    assert words in said(inside, {"a": value})
+
+
+def patterns(definition: object) -> Iterator[dict[str, Any]]:
+    """Walk to every schema with a pattern."""
+    if isinstance(definition, dict):
+        if isinstance(definition.get("pattern"), str):
+            yield definition
+        for inner in definition.values():
+            yield from patterns(inner)
+    elif isinstance(definition, list | tuple):
+        for inner in definition:
+            yield from patterns(inner)
+
+
+def test_no_pattern_is_told_to_users_of_the_compute_api() -> None:
+    found = [
+        (form.place, one)
+        for form in forms().values()
+        for _, schema in form.schemas
+        for one in patterns(schema)
+        if re.match(r"novakit\.api\.(compute|novakit|volume)\.", form.place)
+    ]
+    assert found and [one for one in found if "description" not in one[1]] == []

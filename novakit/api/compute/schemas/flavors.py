@@ -11,7 +11,13 @@ _create: types.Schema = {
     "name": types.name,
     "id": {
         "anyOf": [
-            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^(?! )[a-zA-Z0-9. _\-]+(?<! )\Z"},
+            {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "pattern": r"^(?! )[a-zA-Z0-9. _\-]+(?<! )\Z",
+                "description": "a text of letters, digits, dots, underscores, hyphens, and spaces between them",
+            },
             {"type": ["number", "null"]},
         ]
     },
@@ -22,8 +28,12 @@ _create: types.Schema = {
     "swap": types.number(0),
     "rxtx_factor": {
         "anyOf": [
-            {"type": "number", "exclusiveMinimum": 0, "maximum": 3.40282e38},
-            {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?\Z"},
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 3.40282e38, "description": "a number above 0"},
+            {
+                "type": "string",
+                "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?\Z",
+                "description": "a number above 0 as a text of digits, such as 1.0",
+            },
         ]
     },
     "os-flavor-access:is_public": types.boolean,

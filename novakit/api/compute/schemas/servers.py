@@ -26,7 +26,7 @@ hints: Schema = {
         "target_cell": types.name,
         "different_cell": {"type": ["string", "array"], "items": {"type": "string"}},
         "build_near_host_ip": types.ip,
-        "cidr": {"type": "string", "pattern": r"^/[0-9a-f.:]+\Z"},
+        "cidr": {"type": "string", "pattern": r"^/[0-9a-f.:]+\Z", "description": "the length of a prefix, such as /24"},
     },
     "additionalProperties": True,
 }
@@ -35,7 +35,13 @@ _old_mapping: Schema = {
     "volume_id": types.uuid,
     "snapshot_id": types.uuid,
     "volume_size": types.number(1),
-    "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._/\-]*\Z"},
+    "device_name": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[a-zA-Z0-9._/\-]*\Z",
+        "description": "the name of a device, such as /dev/vda",
+    },
     "delete_on_termination": types.boolean,
     "no_device": {},
     "connection_info": {"type": "string", "maxLength": 65535},
@@ -43,13 +49,28 @@ _old_mapping: Schema = {
 _mapping: Schema = {
     **_old_mapping,
     "source_type": {"type": "string", "enum": ["volume", "image", "snapshot", "blank"]},
-    "uuid": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._\-]*\Z"},
+    "uuid": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[a-zA-Z0-9._\-]*\Z",
+        "description": "an id: letters, digits, dots, underscores and hyphens",
+    },
     "image_id": types.uuid,
     "destination_type": {"type": "string", "enum": ["local", "volume"]},
     "guest_format": {"type": "string", "maxLength": 255},
     "device_type": {"type": "string", "maxLength": 255},
     "disk_bus": {"type": "string", "maxLength": 255},
-    "boot_index": {"anyOf": [{"type": ["integer", "null"]}, {"type": "string", "pattern": r"^-?[0-9]{1,9}\Z"}]},
+    "boot_index": {
+        "anyOf": [
+            {"type": ["integer", "null"]},
+            {
+                "type": "string",
+                "pattern": r"^-?[0-9]{1,9}\Z",
+                "description": "such a number as a text of at most 9 digits",
+            },
+        ]
+    },
 }
 _network: Schema = {
     "fixed_ip": types.ip,

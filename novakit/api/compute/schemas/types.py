@@ -15,15 +15,34 @@ _YES = ["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"]
 _NO = ["False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"]
 boolean: Schema = {"type": ["boolean", "string"], "enum": [True, False, *_YES, *_NO]}
 uuid: Schema = {"type": "string", "format": "uuid"}
-identity_id: Schema = {"type": "string", "pattern": r"^[a-zA-Z0-9\-]*\Z", "minLength": 1, "maxLength": 255}
+identity_id: Schema = {
+    "type": "string",
+    "pattern": r"^[a-zA-Z0-9\-]*\Z",
+    "description": "an id: letters, digits and hyphens",
+    "minLength": 1,
+    "maxLength": 255,
+}
 hostname: Schema = {
     "type": "string",
     "pattern": r"^[a-zA-Z0-9]+[a-zA-Z0-9\-]*[a-zA-Z0-9]+\Z",
+    "description": "a host name: letters, digits and hyphens, with no hyphen at its begin and end",
     "minLength": 2,
     "maxLength": 63,
 }
-fqdn: Schema = {"type": "string", "pattern": r"^[a-zA-Z0-9\-._]*\Z", "minLength": 1, "maxLength": 255}
-tag: Schema = {"type": "string", "pattern": r"^[^,/]*\Z", "minLength": 1, "maxLength": 60}
+fqdn: Schema = {
+    "type": "string",
+    "pattern": r"^[a-zA-Z0-9\-._]*\Z",
+    "description": "a host name with its domain: letters, digits, hyphens, underscores and dots",
+    "minLength": 1,
+    "maxLength": 255,
+}
+tag: Schema = {
+    "type": "string",
+    "pattern": r"^[^,/]*\Z",
+    "description": "a text without commas and slashes",
+    "minLength": 1,
+    "maxLength": 60,
+}
 ip: Schema = {"type": "string", "format": "ip"}
 metadata: Schema = {
     "type": "object",
@@ -37,7 +56,11 @@ def number(minimum: int, maximum: int = MAX_INT) -> Schema:
     return {
         "anyOf": [
             {"type": "integer", "minimum": minimum, "maximum": maximum},
-            {"type": "string", "pattern": _digits(minimum)},
+            {
+                "type": "string",
+                "pattern": _digits(minimum),
+                "description": "such a number as a text of at most 9 digits",
+            },
         ]
     }
 
