@@ -19,10 +19,13 @@ from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo, ShownPort
 from novakit.network.security_groups import SecurityGroupDetails
 from novakit.store import Session, Store, operations
+from novakit.store.compute import hosts
 from novakit.store.compute import servers as rows
 from novakit.store.compute.server_list import ServerQuery as ServerQuery
 from novakit.store.compute.server_list import listed
 from novakit.store.engine import Row
+from novakit_hookspecs.facets import trait_of
+from novakit_hookspecs.virt import LogsConsole
 
 T = TypeVar("T")
 _TAKEN = itemgetter(*Server._fields)
@@ -105,12 +108,17 @@ class Servers:
             await topics.SERVERS_CHANGED.publish(self.agents.bus, topics.ServersChanged(servers=[server_id]))
 
     async def console_log(self, context: RequestContext, server_id: str, max_bytes: int = 1 << 20) -> bytes:
-        """Return what the guest printed on its console, the last `max_bytes` of it."""
-        server = await self.show(context, server_id)
-        if server.host is None:
-            raise errors.Conflict(f"Instance {server_id} is not ready")
+        """Return what the guest printed on its console, the last `max_bytes` of it.
+
+        Raises Conflict for a server without a guest, and on a host whose driver keeps no console log.
+        """
+        async with self.store.read() as session:
+            server = _visible(await rows.server(session, server_id), context, server_id)
+            if server["host"] is None:
+                raise errors.Conflict(f"Instance {server_id} is not ready")
+            await require_facet(session, "os-getConsoleOutput", LogsConsole, server)
         try:
-            printed = await self.agents.at(server.host).console_log(server_id, max_bytes)
+            printed = await self.agents.at(server["host"]).console_log(server_id, max_bytes)
             return printed[max(len(printed) - max_bytes, 0) :]
         except RemoteNotFound as error:
             raise errors.Conflict(f"Instance {server_id} is not ready") from error
@@ -179,6 +187,14 @@ def refuse_locked(context: RequestContext, row: Row) -> None:
     """Raise `Conflict` for a locked server, unless the caller is an administrator."""
     if row["locked_by"] and not context.is_admin:
         raise errors.Conflict(f"Instance {row['id']} is locked")
+
+
+async def require_facet(session: Session, word: str, facet: type, row: Row) -> None:
+    """Raise `Conflict` where the driver of the server's host cannot do what `word` is, before anything is begun."""
+    host = await hosts.host(session, row["host"])
+    if host is None or trait_of(facet) not in host["facts"].get("traits", ()):
+        lacking = f"{trait_of(facet)} is not among its traits"
+        raise errors.Conflict(f"Cannot '{word}' instance {row['id']}: its host cannot do that, as {lacking}.")
 
 
 async def locked(session: Session, context: RequestContext, server_id: str) -> Row:

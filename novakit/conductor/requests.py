@@ -15,7 +15,7 @@ import attrs
 
 from novakit import errors, tracing, world
 from novakit.bus import Bus, BusError, topics
-from novakit.compute.servers import locked, refuse_locked
+from novakit.compute.servers import locked, refuse_locked, require_facet
 from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.concurrency.gather import Gather
 from novakit.conductor.leases import Leases
@@ -23,9 +23,8 @@ from novakit.conductor.verb import AnyVerb, Asked
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
-from novakit.store.compute import hosts, servers
+from novakit.store.compute import servers
 from novakit.store.engine import Row
-from novakit_hookspecs.facets import trait_of
 from novakit_hookspecs.plain import to_plain
 
 TOGETHER = 50
@@ -99,7 +98,7 @@ class Requests:
         verb = request.verb
         _check_state(verb, row)
         if verb.needs is not None:
-            await _check_host(session, verb.kind, verb.needs, row)
+            await require_facet(session, verb.kind, verb.needs, row)
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
         asked = Asked(session=session, context=request.context, server=row, value=request.value)
@@ -127,14 +126,6 @@ def _check_state(verb: AnyVerb, row: Row) -> None:
         check(verb.kind, ways[-1], row["id"], *state)
     if verb.needs_host and row["host"] is None:
         raise errors.Conflict(f"Cannot '{verb.kind}' instance {row['id']} while it is in vm_state {row['vm_state']}")
-
-
-async def _check_host(session: Session, kind: str, facet: type, row: Row) -> None:
-    """Refuse what the driver of the server's host cannot do, before anything is begun."""
-    host = await hosts.host(session, row["host"])
-    if host is None or trait_of(facet) not in host["facts"].get("traits", ()):
-        lacking = f"{trait_of(facet)} is not among its traits"
-        raise errors.Conflict(f"Cannot '{kind}' instance {row['id']}: its host cannot do that, as {lacking}.")
 
 
 async def _move(session: Session, kind: str, move: Move, row: Row, values: Mapping[str, object]) -> None:

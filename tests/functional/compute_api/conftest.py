@@ -90,12 +90,18 @@ async def store(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-async def compute(store: Store, tmp_path: Path) -> Any:
+def bus() -> MemoryBus:
+    """Give the bus that the domain asks over, with nobody on it."""
+    return MemoryBus()
+
+
+@pytest.fixture
+async def compute(store: Store, tmp_path: Path, bus: MemoryBus) -> Any:
     """The whole domain, with nobody to carry operations out."""
     return compute_of(
         Config(state=tmp_path),
         store,
-        MemoryBus().join("api"),
+        bus.join("api"),
         Identity(store, tmp_path / "keys", {}),
         Images(store, tmp_path / "images"),
         Networks(store),

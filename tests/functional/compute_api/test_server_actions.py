@@ -4,7 +4,10 @@ import pytest
 import sqlalchemy as sa
 
 from novakit import world
+from novakit.calls.host import HostCalls
 from novakit.store import operations
+from novakit.store.compute import hosts
+from tests.support.targets import serve_some
 
 
 @pytest.fixture
@@ -110,6 +113,25 @@ async def test_a_server_in_error_is_not_unshelved_while_anything_asked_before_is
         c = operations.operations.c
         await session.execute(sa.update(operations.operations).where(c.id == under_way["id"]).values(**done))
     assert (await act(api, server, {"unshelve": None})).status == 202
+
+
+async def test_a_console_log_is_asked_only_of_a_host_that_keeps_one(api, bus, store, active, host):
+    """A trait that the agent withholds counts as an ability that its driver lacks."""
+    asked = []
+
+    async def console_log(server, max_bytes):
+        asked.append(server)
+        return b"Linux"
+
+    serve_some(bus.join(f"agent:{host}"), HostCalls, host, console_log=console_log)
+    refused = await act(api, active, {"os-getConsoleOutput": {}})
+    assert refused.status == 409 and "CUSTOM_COMPUTE_LOGS_CONSOLE" in refused.body["conflictingRequest"]["message"]
+    assert asked == []
+    async with store.write() as session:
+        facts = (await hosts.host(session, host))["facts"]
+        await hosts.report(session, host, {**facts, "traits": ["CUSTOM_COMPUTE_LOGS_CONSOLE"]})
+    assert (await act(api, active, {"os-getConsoleOutput": {}})).body == {"output": "Linux"}
+    assert asked == [active]
 
 
 async def test_metadata_is_added_replaced_and_removed(api, active):
