@@ -24,9 +24,14 @@ API, CONDUCTOR = ("api",), ("conductor",)
 FETCHING = 300.0
 """Seconds of a build beside the driver's: for the image, which is fetched on in the background when they are over."""
 UPLOADING = 1800.0
-"""Seconds for the upload of a snapshot: 100 GiB at 60 MB/s. Asked again, it goes on from the copy on the host."""
+"""Seconds for the upload of a snapshot: 100 GiB at 60 MB/s. Asked again, it sends the copy that lies on the host."""
 MARGIN = 10.0
 """Seconds between the end of a driver's time and that of the caller's patience, so that the answer arrives."""
+
+
+def uploading(snapshot_within: float) -> float:
+    """Return the seconds for the upload of a snapshot whose copy may have to be made anew, in so many, before."""
+    return snapshot_within + MARGIN + UPLOADING
 
 
 @attrs.frozen(kw_only=True)
@@ -257,7 +262,7 @@ class HostCalls(Contract):
         Done again: the file bears the name of the operation, and one that is there is the copy.
         """
 
-    @call(within=UPLOADING, repeat_by=_SNAPSHOT, by=CONDUCTOR)
+    @call(within=lambda config: uploading(config.agent.snapshot_within), repeat_by=_SNAPSHOT, by=CONDUCTOR)
     @abstractmethod
     async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
         """Send the copy that `snapshot` of the same operation made to the image service, and remove it.

@@ -9,7 +9,7 @@ import structlog
 from novakit import errors
 from novakit.bus import BusError, RemoteError
 from novakit.bus.tickets import UPLOAD
-from novakit.calls.host import UPLOADING, ImageTarget
+from novakit.calls.host import ImageTarget, uploading
 from novakit.compute.states import AT_REST, REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
@@ -67,7 +67,7 @@ async def upload(work: Work[Shelving], parts: Parts) -> Commit:
         raise Failed("The image of the server was deleted before it was complete.") from error
     if found["status"] == "queued":
         name = str(work.memory.host)
-        ticket = parts.tickets.issue(name, work.id, UPLOAD, lifetime=UPLOADING)
+        ticket = parts.tickets.issue(name, work.id, UPLOAD, lifetime=uploading(parts.config.agent.snapshot_within))
         to = ImageTarget(url=parts.image_url(work.id), ticket=ticket)
         await parts.hosts.at(name).upload_snapshot(work.id, work.server_id, to)
     kept = parts.config.conductor.shelved_offload_after != 0

@@ -1,5 +1,6 @@
 """Typed contracts: one declaration for who asks and who answers."""
 
+import ast
 from abc import abstractmethod
 from functools import partial, reduce
 from pathlib import Path
@@ -10,6 +11,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from novakit.agent import agent as agents
 from novakit.bus import (
     READS,
     BadAnswer,
@@ -35,7 +37,7 @@ from novakit.bus.interface import plain_of
 from novakit.bus.repeats import named
 from novakit.calls.conductor import AgentReport, ConductorCalls
 from novakit.calls.counts import SchedulerCounts, SpreadCounts
-from novakit.calls.host import BuildPlan, HostCalls
+from novakit.calls.host import MARGIN, UPLOADING, BuildPlan, HostCalls
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
 from novakit.errors import Unavailable
@@ -182,12 +184,53 @@ async def test_the_deadline_follows_the_option_it_belongs_to_and_travels_with_th
     assert time_left(9.0) == 9.0, "nobody waits"
 
 
-def test_a_build_may_take_what_its_option_says_and_the_fetching_of_its_image() -> None:
-    build = methods_of(HostCalls)["build"]
-    for seconds in (1.0, 5000.0):
-        config = Config(state=Path(), agent=AgentOptions(create_within=seconds))
-        assert build.seconds(config, {}) > seconds
-    power = methods_of(HostCalls)["set_power"]
+LIMITS = [field.name for field in attrs.fields(AgentOptions) if field.name.endswith("_within")]
+
+
+def limits_of(method: str) -> set[str]:
+    """Return the options that limit what the agent does for a call, as its code says."""
+    (agent,) = [
+        node for node in ast.parse(Path(agents.__file__).read_text()).body if getattr(node, "name", "") == "Agent"
+    ]
+    bodies = {each.name: each for each in agent.body if isinstance(each, ast.AsyncFunctionDef | ast.FunctionDef)}
+    found: set[str] = set()
+    to_see, seen = [method], set()
+    while to_see:
+        name = to_see.pop()
+        if name not in seen and name in bodies:
+            seen.add(name)
+            named = {node.attr for node in ast.walk(bodies[name]) if isinstance(node, ast.Attribute)}
+            found |= named & set(LIMITS)
+            to_see += named
+    return found
+
+
+@pytest.mark.parametrize("method", methods_of(HostCalls).values(), ids=lambda each: each.name)
+def test_a_host_is_waited_for_longer_than_its_options_let_its_drivers_take(method: Any) -> None:
+    limits, given = limits_of(method.name), {method.declared.plus: 0.0} if method.declared.plus else {}
+    for option in LIMITS:
+        short, long = (
+            method.seconds(Config(state=Path(), agent=AgentOptions(**{option: value})), given)
+            for value in (1.0, 5000.0)
+        )
+        if option in limits:
+            assert short >= 1.0 + MARGIN and long >= 5000.0 + MARGIN, option
+        else:
+            assert short == long, f"{option} limits nothing that the agent does for {method.name}"
+
+
+def test_each_limit_of_a_host_is_one_of_a_call() -> None:
+    assert set().union(*map(limits_of, methods_of(HostCalls))) == set(LIMITS)
+
+
+def test_an_upload_may_take_the_copy_that_is_made_anew_before() -> None:
+    config = Config(state=Path())
+    calls = {name: method.seconds(config, {}) for name, method in methods_of(HostCalls).items() if "snapshot" in name}
+    assert calls["upload_snapshot"] >= calls["snapshot"] + UPLOADING
+
+
+def test_a_shutdown_is_waited_for_as_long_as_the_guest_may_take() -> None:
+    power, config = methods_of(HostCalls)["set_power"], Config(state=Path())
     assert power.seconds(config, {"grace": 60.0}) == power.seconds(config, {"grace": 0.0}) + 60
 
 

@@ -53,8 +53,8 @@ class LibvirtOptions:
     """
     vnc: bool = False
     """Give guests a screen, served by VNC on 127.0.0.1."""
-    snapshot_within: float = attrs.field(default=1800.0, validator=gt(0))
-    """Seconds that the copy of a root disk may take."""
+    snapshot_within: float = attrs.field(default=86400.0, validator=gt(0))
+    """Seconds that the copy of a root disk may take, where `[agent] snapshot_within` does not end it before."""
     workers: int = attrs.field(default=8, validator=gt(0))
     """Threads that wait for libvirt; more calls than that queue up."""
 
