@@ -138,6 +138,13 @@ class Work(Generic[M]):
         )
 
     @property
+    def host(self) -> str:
+        """Return the host that it is done on. Raises Failed where the server was on none."""
+        if self.memory.host is None:
+            raise Failed("The server is on no host.", code=409)
+        return self.memory.host
+
+    @property
     def noted_end(self) -> datetime | None:
         """Return when the operation ends, where that was noted on the host before it is written; else None.
 

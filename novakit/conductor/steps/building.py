@@ -129,7 +129,7 @@ async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
     operations wait for a host. Whoever chose the host has asked it for nothing yet, and says so in the memory, which is
     written before it is tried again; that is taken back before a guest is asked for.
     """
-    host = str(work.memory.host)
+    host = work.host
     try:
         await parts.wiring.ensure(host)
     except Unreachable as error:
@@ -141,7 +141,7 @@ async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
 
 async def _unasked(work: Work[B], parts: Parts, error: Unreachable, **left: object) -> Exception:
     """Return how a build goes on whose host does not answer and was, this time, asked for no guest."""
-    host = str(work.memory.host)
+    host = work.host
     if host not in (work.seen.get("chosen"), work.memory.unasked):
         return error
     work.memory = attrs.evolve(work.memory, unasked=host)
@@ -203,7 +203,7 @@ async def note_end(work: Work[B], parts: Parts) -> datetime:
     back what a user has seen. A host that does not answer notes it with its next report.
     The cost: one call to the host and its flush, 0.9 ms of CPU on both sides, and no statement.
     """
-    server, host, ended = await server_of(work, parts), str(work.memory.host), world.now()
+    server, host, ended = await server_of(work, parts), work.host, world.now()
     build = work.seen.get("note")
     if build is not None:
         note = parts.notary.write_ended(host, work.id, build, ended)
@@ -233,7 +233,7 @@ def _note(
     ended: datetime | None = None,
 ) -> GuestNote:
     """Write down what the host keeps of the guest."""
-    host, devices = str(work.memory.host), [one.address for one in work.memory.devices]
+    host, devices = work.host, [one.address for one in work.memory.devices]
     return parts.notary.write(host, work.id, server, ports, ended=ended, devices=devices, numa=work.memory.numa)
 
 
@@ -244,7 +244,7 @@ async def _meet(work: Work[B], parts: Parts, ports: Collection[str]) -> Power | 
     One that is left over is removed, and the build begins anew; one that is newer than this database is left alone, and
     the build has failed.
     """
-    host, server_id = str(work.memory.host), work.server_id
+    host, server_id = work.host, work.server_id
     (kept,) = await parts.hosts.at(host).notes((server_id,)) or (None,)
     if kept is None or not kept.version:
         return None
@@ -262,7 +262,7 @@ async def _meet(work: Work[B], parts: Parts, ports: Collection[str]) -> Power | 
 
 async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
     """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own."""
-    host = str(work.memory.host)
+    host = work.host
     work.memory = attrs.evolve(work.memory, builds=(*work.memory.builds, (host, worked)))
     await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
 

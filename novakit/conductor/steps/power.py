@@ -14,7 +14,7 @@ async def set_power(work: AnyWork, parts: Parts, to: Power, within: float = 0.0)
 
     A guest that is to shut down is asked to for `within` seconds first; the host has them for any other state, too.
     """
-    return (await parts.hosts.at(str(work.memory.host)).set_power(work.id, work.server_id, to, within)).power
+    return (await parts.hosts.at(work.host).set_power(work.id, work.server_id, to, within)).power
 
 
 async def start_wired(work: AnyWork, parts: Parts, within: float = 0.0) -> Power:
@@ -22,7 +22,7 @@ async def start_wired(work: AnyWork, parts: Parts, within: float = 0.0) -> Power
 
     `within` are the seconds that this may take beyond those of every start.
     """
-    await parts.wiring.ensure(str(work.memory.host))
+    await parts.wiring.ensure(work.host)
     return await set_power(work, parts, Power.RUNNING, within)
 
 

@@ -64,7 +64,7 @@ async def place(work: Work[Creating], parts: Parts) -> Commit:
 
 async def wire(work: Work[Creating], parts: Parts) -> Commit:
     """Give the server its ports and have the host wire them."""
-    server, host = await building.server_of(work, parts), str(work.memory.host)
+    server, host = await building.server_of(work, parts), work.host
     try:
         work.seen["ports"] = await parts.networks.allocate(
             server_id=server["id"],

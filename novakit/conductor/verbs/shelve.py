@@ -47,7 +47,7 @@ async def off(work: Work[Shelving], parts: Parts) -> Commit:
 
 async def image(work: Work[Shelving], parts: Parts) -> Commit:
     """Have the host copy the disk, and make the image to which the copy is uploaded."""
-    copied = await parts.hosts.at(str(work.memory.host)).snapshot(work.id, work.server_id)
+    copied = await parts.hosts.at(work.host).snapshot(work.id, work.server_id)
     async with parts.store.read() as session:
         server = await servers.server(session, work.server_id)
     if server is None:
@@ -66,7 +66,7 @@ async def upload(work: Work[Shelving], parts: Parts) -> Commit:
     except errors.NotFound as error:
         raise Failed("The image of the server was deleted before it was complete.") from error
     if found["status"] == "queued":
-        name = str(work.memory.host)
+        name = work.host
         ticket = parts.tickets.issue(name, work.id, UPLOAD, lifetime=uploading(parts.config.agent.snapshot_within))
         to = ImageTarget(url=parts.image_url(work.id), ticket=ticket)
         await parts.hosts.at(name).upload_snapshot(work.id, work.server_id, to)
@@ -86,7 +86,7 @@ async def undo(work: Work[Shelving], parts: Parts) -> None:
     if work.overtaken:
         return
     try:
-        await parts.hosts.at(str(work.memory.host)).discard_snapshot(work.server_id)
+        await parts.hosts.at(work.host).discard_snapshot(work.server_id)
         if work.memory.was == "active":
             await start_wired(work, parts)
     except (RemoteError, BusError) as error:

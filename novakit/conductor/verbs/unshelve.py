@@ -133,7 +133,7 @@ async def place(work: Work[Unshelving], parts: Parts) -> Commit | None:
 
 async def wire(work: Work[Unshelving], parts: Parts) -> Commit:
     """Bind the server's ports to the host and have it wire them."""
-    host = str(work.memory.host)
+    host = work.host
     if work.memory.stays:
         await parts.wiring.ensure(host)
     else:
