@@ -76,6 +76,10 @@ def credentials(context: RequestContext) -> dict[str, object]:
     said: dict[str, Any] = {
         "user_id": context.user_id,
         "project_id": context.project_id,
+        # As rules of the network service that operators have written for years call it.
+        "tenant_id": context.project_id,
+        # No project here is the one whose administrators are a cloud's; then every project counts as that.
+        "is_admin_project": True,
         "user_domain_id": context.user_domain_id,
         "roles": sorted(context.roles),
         "is_admin": context.is_admin,

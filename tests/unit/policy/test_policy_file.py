@@ -12,7 +12,7 @@ from novakit.api.services import default_checks
 from novakit.errors import ConfigError
 from novakit.policy import Policy, PolicyFile
 from novakit.policy import file as policy_file
-from novakit.policy.personas import PERSONAS, caller
+from novakit.policy.personas import PERSONAS, caller, foreign
 
 KNOWN = default_checks()
 
@@ -38,6 +38,14 @@ def test_an_operators_file_changes_a_rule_and_nothing_else(tmp_path: Path) -> No
     assert lets(policy, DELETE) == set()
     assert policy.allows(policy.admitted(caller("auditor")), DELETE)
     assert lets(policy, "os_compute_api:servers:create") == {"admin", "manager", "member"}
+
+
+def test_rules_may_say_tenant_and_administrative_project_as_operators_did_for_years(tmp_path: Path) -> None:
+    check = "tenant_id:%(tenant_id)s and is_admin_project:True and not is_admin_project:False"
+    policy = compute(written(tmp_path / "policy.yaml", f'"{DELETE}": "{check}"\n'))
+    member = policy.admitted(PERSONAS["member"])
+    assert policy.allows(member, DELETE)
+    assert not policy.allows(member, DELETE, foreign())
 
 
 def test_an_operators_file_says_who_is_an_administrator(tmp_path: Path) -> None:
@@ -93,7 +101,7 @@ def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monk
         ('{"a": "@", "a": "!"}', "says 'a' twice, in lines 1 and 1"),
         ("a: \x01", "is not YAML"),
         ('"get_image": "rol:member"', "'rol:member' asks for what no caller has; write role or"),
-        ('"get_image": "tenant_id:%(tenant_id)s"', "asks for what no caller has; write "),
+        ('"get_image": "tenant:%(tenant_id)s"', "asks for what no caller has; write tenant_id or"),
         ('"get_image": "token.user.idd:%(user_id)s"', "asks for what no caller has"),
         ('"get_image": "project_id:%(nope.nope)s"', "is about 'nope.nope', which nothing has; write "),
         ('"get_image": "not role:%(projectid)s"', "is about 'projectid', which nothing has; write project_id or"),
