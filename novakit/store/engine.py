@@ -24,17 +24,8 @@ from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.postgresql import connected, make_engine
 from novakit.store.schema import among, metadata, several
-from novakit.store.sqlite import (
-    DRIVER,
-    Connections,
-    HeldConnection,
-    Hold,
-    WriteAheadLog,
-    make_incremental,
-    prepare,
-    vacuum_some,
-)
-from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
+from novakit.store.sqlite import HeldConnection, Hold, SqliteDatabase, WriteAheadLog, open_database
+from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
 from novakit.store.sqlite.statements import Statements
 
 Statement = sa.Executable
@@ -212,15 +203,6 @@ class Session:
             raise cancellation
 
 
-@attrs.frozen
-class _Sqlite:
-    """What a store has where the database is SQLite's."""
-
-    readers: Connections
-    writers: Connections
-    statements: Statements
-
-
 @attrs.define
 class Store:
     """The way to the database."""
@@ -229,7 +211,7 @@ class Store:
     reader: AsyncEngine
     writer: AsyncEngine
     _log: WriteAheadLog | None = None
-    _sqlite: "_Sqlite | None" = None
+    _sqlite: SqliteDatabase | None = None
     _tally: StoreTally = attrs.field(factory=StoreTally)
     _commits: int = 1
     """Transactions of this process that changed something, and one for what a former process may have left."""
@@ -260,21 +242,8 @@ class Store:
         if not url.startswith("sqlite"):
             engine = make_engine(url, allowed, **options)
             return cls(url, engine, engine)
-        url = url.replace("sqlite+aiosqlite", DRIVER, 1)
-        reader = create_async_engine(url, **options)
-        # One writer: SQLite has one write lock, and those who wait for its connection wait in order, without polling,
-        # and as long as it takes those before them; SQLite's own busy handler sleeps, and may starve one of them.
-        writer = create_async_engine(url, **options)
-        prepare(reader, "BEGIN", allowed=frozenset(), reads=True)
-        # IMMEDIATE: a transaction that read first and takes the write lock later fails with SQLITE_BUSY where another
-        # process wrote in between, and no time-out helps then.
-        prepare(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
-        path = writer.url.database
-        log = WriteAheadLog(Path(path)) if path and path != ":memory:" else None
-        kept = _Sqlite(
-            Connections(reader, most=READERS), Connections(writer, most=1, waits=None), Statements(writer.dialect)
-        )
-        return cls(url, reader, writer, log, kept)
+        database = open_database(url, READERS, allowed, **options)
+        return cls(url, database.reader, database.writer, database.log, database)
 
     @property
     def tally(self) -> StoreTally:
@@ -303,15 +272,7 @@ class Store:
 
         PostgreSQL does the same by itself.
         """
-        if self._log is None or self._sqlite is None:
-            return 0
-        before, more = self._log.database.stat().st_size, True
-        async with self._sqlite.writers.connect() as kept:
-            await make_incremental(kept.inner)
-        while more:
-            async with self._sqlite.writers.connect() as kept:
-                more = await vacuum_some(kept.inner)
-        return max(0, before - self._log.database.stat().st_size)
+        return 0 if self._sqlite is None else await self._sqlite.reclaim()
 
     async def reserve(self) -> None:
         """Set room on the disk aside for the database, so that deleting still works once everybody's is used up."""
