@@ -5,7 +5,7 @@ CPU, several times what a small transaction is. So a connection is taken once, w
 on it for good; what begins and ends in the database is told to SQLite itself.
 The invariant: nobody gets a connection on which anything is under way. That of a block that failed or was cancelled is
 rolled back first, in its thread, behind whatever may still run there. Nor is one closed that somebody holds.
-The cost: 3 µs for a block that reads and 8 for one that writes, beside its statements and its commit.
+The cost: 3 µs for a block that reads and 4 for one that writes, beside its statements and its commit.
 """
 
 import asyncio

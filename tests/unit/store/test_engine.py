@@ -144,6 +144,18 @@ async def test_a_connection_that_broke_while_it_was_held_takes_no_place_with_it(
         assert await names(store) == []
 
 
+async def test_a_connection_that_broke_before_it_was_taken_takes_no_place_with_it(store):
+    async with store.write() as session:
+        kept = session._kept
+    await kept.inner._connection.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        async with store.write():
+            pass
+    async with asyncio.timeout(5), store.write() as session:
+        await session.execute(sa.insert(notes).values(name="a"))
+    assert await names(store) == ["a"]
+
+
 async def test_a_restricted_store_writes_only_its_tables(store, tmp_path):
     narrow = await Store.open(store.url.replace("onetrip", "aiosqlite"), writes={"notes"})
     async with narrow.write() as session:
