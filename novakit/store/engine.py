@@ -36,8 +36,6 @@ R = TypeVar("R", sa.Row[Any], sa.RowMapping)
 Values = Mapping[str, object]
 """Values of the parameters of a statement, by name."""
 
-READERS = 12
-"""Connections to SQLite that read, each with a thread of its own."""
 PIECE = 500
 """Rows that are turned into mappings in one turn of the loop: about a millisecond."""
 FULL_FOR = 60.0
@@ -241,7 +239,7 @@ class Store:
         if not url.startswith("sqlite"):
             engine = make_engine(url, allowed, **options)
             return cls(url, engine, engine)
-        database = open_database(url, READERS, allowed, **options)
+        database = open_database(url, allowed, **options)
         return cls(url, database.reader, database.writer, database.log, database)
 
     @property

@@ -10,6 +10,9 @@ from novakit.store.sqlite.dialect import DRIVER, make_incremental, vacuum_some
 from novakit.store.sqlite.statements import Statements
 from novakit.store.sqlite.wal import WriteAheadLog
 
+READERS = 12
+"""Connections that read, each with a thread of its own."""
+
 
 @attrs.frozen
 class SqliteDatabase:
@@ -35,8 +38,8 @@ class SqliteDatabase:
         return max(0, before - self.log.database.stat().st_size)
 
 
-def open_database(url: str, readers: int, allowed: frozenset[str] | None, **options: object) -> SqliteDatabase:
-    """Open `sqlite+aiosqlite:///PATH` with at most so many connections that read; only tables `allowed` are written.
+def open_database(url: str, allowed: frozenset[str] | None, **options: object) -> SqliteDatabase:
+    """Open `sqlite+aiosqlite:///PATH`, where only the tables `allowed` are written.
 
     `options` are SQLAlchemy's.
     """
@@ -53,7 +56,7 @@ def open_database(url: str, readers: int, allowed: frozenset[str] | None, **opti
     return SqliteDatabase(
         reader,
         writer,
-        readers=Connections(reader, most=readers),
+        readers=Connections(reader, most=READERS),
         writers=Connections(writer, most=1, waits=None),
         statements=Statements(writer.dialect),
         log=WriteAheadLog(Path(path)) if path and path != ":memory:" else None,

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from novakit import world
-from novakit.store import UTC, Store, engine
+from novakit.store import UTC, Store
 from novakit.store.faults import StoreAway
 from novakit.store.sqlite import connections
+from novakit.store.sqlite.database import READERS
 from novakit.store.sqlite.wal import WriteAheadLog
 
 book = sa.MetaData()
@@ -135,7 +136,7 @@ async def test_a_write_that_begins_with_streamed_rows_keeps_another_process_from
 
 
 async def test_a_connection_that_broke_while_it_was_held_takes_no_place_with_it(store):
-    for _ in range(2 * engine.READERS):
+    for _ in range(2 * READERS):
         with suppress(sa.exc.DBAPIError, sqlite3.ProgrammingError):
             async with store.read() as session:
                 await session.scalars(sa.select(notes.c.name))
@@ -188,7 +189,7 @@ async def test_writers_wait_in_order_for_as_long_as_it_takes_and_readers_for_a_t
 
     writers = [asyncio.create_task(write(number)) for number in range(5)]
     async with AsyncExitStack() as stack:
-        for _ in range(engine.READERS):
+        for _ in range(READERS):
             await stack.enter_async_context(store.read())
         with pytest.raises(StoreAway):
             await names(store)
