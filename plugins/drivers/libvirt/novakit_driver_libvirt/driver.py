@@ -157,7 +157,7 @@ class LibvirtDriver:
 
     async def guests(self) -> Sequence[Guest]:
         """List every guest of ours, running or not."""
-        return [_guest(domain) for domain in await self._calls.domains() if self._is_ours(domain)]
+        return [_guest(domain) for domain in await self._ours()]
 
     async def create(self, plan: GuestPlan) -> Guest:
         """Build the guest and start it; whatever an earlier try has finished is kept."""
@@ -206,7 +206,7 @@ class LibvirtDriver:
 
     async def holdings(self) -> Sequence[Holding]:
         """List our domains, and the directories and files of guests, with or without a domain."""
-        domains = [each.guest for each in await self._calls.domains() if self._is_ours(each)]
+        domains = [each.guest for each in await self._ours()]
         found = [Holding(kind="domain", name=name_of(guest), owner=guest) for guest in domains]
         guests = {*domains, *await asyncio.to_thread(self._disks.guests)}
         found += device_notes.holdings(await device_notes.held(self._calls, self._disks), sorted(guests))
@@ -338,6 +338,9 @@ class LibvirtDriver:
         uri = self.options.uri
         return uri.startswith(("qemu:///system", "qemu+unix:///system")) and "socket=" not in uri
 
+    async def _ours(self) -> Sequence[Domain]:
+        return [domain for domain in await self._calls.domains() if self._is_ours(domain)]
+
     def _is_ours(self, domain: Domain) -> bool:
         return domain.directory == str(self._disks.root)
 
@@ -395,7 +398,7 @@ class LibvirtDriver:
         """Connect again, and tell what all guests are now: nobody knows what was missed."""
         while True:
             try:
-                domains = await self._calls.domains()
+                domains = await self._ours()
             except (Busy, Refused, NotFound):
                 await asyncio.sleep(RECONNECT)
                 continue
@@ -404,16 +407,15 @@ class LibvirtDriver:
         # A fresh libvirtd tells no event of a guest that dies while it is still taking the guests over.
         await asyncio.sleep(SETTLED)
         with contextlib.suppress(Busy, Refused, NotFound):
-            self._tell_all(await self._calls.domains(), told)
+            self._tell_all(await self._ours(), told)
 
     def _tell_all(self, domains: Sequence[Domain], known: Mapping[str, Power]) -> Mapping[str, Power]:
         """Tell the power of our guests where it is not what is known. Returns the power of each."""
         powers = {}
         for domain in domains:
-            if self._is_ours(domain):
-                powers[domain.guest] = domain.power
-                if known.get(domain.guest) is not domain.power:
-                    self._tell(domain.guest, domain.power, domain.why or "seen after the connection came back")
+            powers[domain.guest] = domain.power
+            if known.get(domain.guest) is not domain.power:
+                self._tell(domain.guest, domain.power, domain.why or "seen after the connection came back")
         return powers
 
 
