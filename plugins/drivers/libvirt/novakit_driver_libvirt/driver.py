@@ -1,10 +1,8 @@
 """The libvirt driver: composes domain XML, disks, console and libvirt's calls into the contract's methods."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
-from weakref import WeakSet
 
 import attrs
 from lxml import etree
@@ -29,6 +27,7 @@ from novakit_driver_libvirt.firmware import Firmware
 from novakit_driver_libvirt.guest_users import Label
 from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_driver_libvirt.power_events import PowerEvents, drain, next_of
 from novakit_fit.hardware import hardware
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost, Finding
@@ -47,12 +46,8 @@ PRESS_AGAIN = 10.0
 """Seconds after which the power button is pressed again: a guest that boots misses the first time."""
 LOOK_AGAIN = 2.0
 """Seconds after which the state is asked for, in case the event was lost."""
-RECONNECT = 1.0
-"""Seconds between two tries to reach a libvirtd that is away, such as during its upgrade."""
 MACHINE = "q35"
 """The machine type that libvirt is asked about; CPUs do not depend on it, and Secure Boot has no other."""
-SETTLED = 5.0
-"""Seconds after a reconnection until all guests are looked at: events of what happened meanwhile never come."""
 _OFF = (Power.SHUTDOWN, Power.CRASHED)
 
 
@@ -70,9 +65,9 @@ class LibvirtDriver:
     root: Path = Path("/")
     """Where `sys`, `proc` and `dev` are, for PCI devices."""
     _disks: Disks = attrs.field(init=False)
+    _events: PowerEvents = attrs.field(init=False)
     _calls: Calls = attrs.field(init=False)
     _work: WorkByGuest = attrs.field(init=False, factory=WorkByGuest)
-    _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
     _verdict: Acceleration | None = attrs.field(init=False, default=None)
     _shared_cpus: Mapping[int, Sequence[int]] = attrs.field(init=False, factory=dict)
     libvirt_home: Path = guest_users.HOME
@@ -80,11 +75,11 @@ class LibvirtDriver:
     _own: guest_users.UsersOfGuests = attrs.field(init=False, factory=guest_users.UsersOfGuests)
     _users: dict[str, int] = attrs.field(init=False, factory=dict)
     """Users that guests were given; of one that is being made no domain tells yet."""
-    _reconnecting: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         self._disks = Disks(Path(self.context.state_dir).resolve() / "instances")
-        self._calls = Calls(self.options.uri, self.options.workers, self._tell, self._lost)
+        self._events = PowerEvents(self._ours)
+        self._calls = Calls(self.options.uri, self.options.workers, self._events.tell, self._events.lost)
 
     async def open(self) -> None:
         """Connect to libvirt and decide on the acceleration; raise `Refused` with a remedy when that is impossible."""
@@ -111,10 +106,7 @@ class LibvirtDriver:
 
     async def close(self) -> None:
         """Let go of libvirt; guests run on."""
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-            await asyncio.wait({self._reconnecting})
-            self._reconnecting = None
+        await self._events.close()
         await self._calls.close()
 
     async def prepare_host(self) -> Sequence[str]:
@@ -188,7 +180,7 @@ class LibvirtDriver:
 
     def events(self) -> AsyncIterator[GuestEvent]:
         """Tell of power changes from now on; after a lost connection the present state of every guest is told."""
-        return _drain(self._listen())
+        return drain(self._events.listen())
 
     async def console_log(self, guest: str, max_bytes: int) -> bytes:
         """Return the last bytes the guest printed, over reboots and power cycles."""
@@ -313,14 +305,14 @@ class LibvirtDriver:
         """Ask the guest to shut down, and give its state when it has, or when the time is over."""
         clock = asyncio.get_running_loop().time
         end, press_at = clock() + within, clock()
-        told = self._listen()
+        told = self._events.listen()
         # Listening begins before the state is read: an event in between would be waited for in vain.
         domain = await self._known(guest)
         while domain.power not in _OFF and clock() < end:
             if clock() >= press_at:
                 await self._calls.press_power_button(guest)
                 press_at = clock() + PRESS_AGAIN
-            await _next_of(told, guest, min(LOOK_AGAIN, max(0.0, end - clock())))
+            await next_of(told, guest, min(LOOK_AGAIN, max(0.0, end - clock())))
             domain = await self._known(guest)
         return domain
 
@@ -378,46 +370,6 @@ class LibvirtDriver:
             what = f"QEMU runs as user {user} and cannot get to {path.parent} through {closed}"
             raise Refused(f"{what}: run `chmod o+x {closed}`, or keep the state elsewhere")
 
-    def _listen(self) -> "asyncio.Queue[GuestEvent]":
-        queue: asyncio.Queue[GuestEvent] = asyncio.Queue()
-        self._listeners.add(queue)
-        return queue
-
-    def _tell(self, guest: str, power: Power, why: str) -> None:
-        event = GuestEvent(guest=guest, power=power, why=why)
-        for queue in list(self._listeners):
-            queue.put_nowait(event)
-
-    def _lost(self) -> None:
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-        loop = asyncio.get_running_loop()
-        self._reconnecting = loop.create_task(self._reconnect(), name="reconnect to libvirt")
-
-    async def _reconnect(self) -> None:
-        """Connect again, and tell what all guests are now: nobody knows what was missed."""
-        while True:
-            try:
-                domains = await self._ours()
-            except (Busy, Refused, NotFound):
-                await asyncio.sleep(RECONNECT)
-                continue
-            told = self._tell_all(domains, {})
-            break
-        # A fresh libvirtd tells no event of a guest that dies while it is still taking the guests over.
-        await asyncio.sleep(SETTLED)
-        with contextlib.suppress(Busy, Refused, NotFound):
-            self._tell_all(await self._ours(), told)
-
-    def _tell_all(self, domains: Sequence[Domain], known: Mapping[str, Power]) -> Mapping[str, Power]:
-        """Tell the power of our guests where it is not what is known. Returns the power of each."""
-        powers = {}
-        for domain in domains:
-            powers[domain.guest] = domain.power
-            if known.get(domain.guest) is not domain.power:
-                self._tell(domain.guest, domain.power, domain.why or "seen after the connection came back")
-        return powers
-
 
 def _domain_type(verdict: Acceleration) -> str:
     """Return the word libvirt has for an acceleration."""
@@ -426,18 +378,3 @@ def _domain_type(verdict: Acceleration) -> str:
 
 def _guest(domain: Domain) -> Guest:
     return Guest(id=domain.guest, power=domain.power, why=domain.why)
-
-
-async def _drain(queue: "asyncio.Queue[GuestEvent]") -> AsyncIterator[GuestEvent]:
-    while True:
-        yield await queue.get()
-
-
-async def _next_of(told: "asyncio.Queue[GuestEvent]", guest: str, within: float) -> None:
-    """Wait for the guest's next event, at most `within` seconds."""
-    try:
-        async with asyncio.timeout(within):
-            while (await told.get()).guest != guest:
-                pass
-    except TimeoutError:
-        return
