@@ -260,7 +260,13 @@ class Engine:
             except Rewind as error:
                 step, silent = verb.before(error.step), None
                 work.end("Error", str(error))
-                await self._outcomes.write(work, [error.commit] if error.commit else [], step=step, reason=str(error))
+                commits = [error.commit] if error.commit else []
+                try:
+                    await self._outcomes.write(work, commits, step=step, reason=str(error))
+                except UndefinedMove as changed:
+                    # Somebody has set the state meanwhile: started over in vain, it would be tried again for ever.
+                    await self._fail(verb, work, _as_changed(changed))
+                    undoing = True
             except (Lost, Cancelled):
                 raise
             except Exception as error:
@@ -308,7 +314,7 @@ class Engine:
             case RemoteError():
                 return _as_failure(error)
             case UndefinedMove():
-                return Failed("The state of the server was changed meanwhile.", code=409, details=str(error))
+                return _as_changed(error)
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
         return None if is_passing(error) else Failed("An internal error happened.", details=shown(error))
 
@@ -408,6 +414,10 @@ class Engine:
 def _why(error: Exception) -> dict[str, object]:
     """Return why the store did not do it: in a word where that passes by itself, else with all that is known."""
     return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
+
+
+def _as_changed(error: UndefinedMove) -> Failed:
+    return Failed("The state of the server was changed meanwhile.", code=409, details=str(error))
 
 
 def _as_failure(error: RemoteError) -> Failed:

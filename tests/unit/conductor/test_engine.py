@@ -17,6 +17,7 @@ import structlog
 from novakit import world
 from novakit.bus import MemoryBus, RemoteError, RemoteRefused, Unreachable
 from novakit.calls.host import GuestNote
+from novakit.compute.states import UndefinedMove
 from novakit.conductor import engine as conducting
 from novakit.conductor import outcomes
 from novakit.conductor.engine import Engine
@@ -522,6 +523,23 @@ async def test_a_rewind_begins_again_at_its_step_with_what_was_remembered(store:
     built = [each["result"] for each in row["events"] if each["name"] == "build"]
     assert built == ["Error", "Error", "Success"]
     assert (row["state"], row["data"]["tries"]) == ("done", 3)
+
+
+async def test_what_would_begin_again_is_taken_back_where_somebody_has_set_the_state(
+    store: Store, diary: Diary
+) -> None:
+    async def changed(session: Session) -> None:
+        raise UndefinedMove("it is active")
+
+    async def build(work: Work[Notes]) -> None:
+        raise Rewind("place", "that host failed", changed)
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("place"), diary.step("build", do=build))):
+        (row,) = await _ended(store, operation)
+    why = "The state of the server was changed meanwhile."
+    assert (row["state"], row["reason"], row["attempt"]) == ("failed", why, 1)
+    assert diary.lines == ["place", "place written", "build", f"undo place: {why}", "undo place written"]
 
 
 async def test_what_is_postponed_is_tried_again_and_what_cannot_be_reached_ever_later(
