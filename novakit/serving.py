@@ -66,7 +66,7 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
             shares=shares,
             admit=control.admits(),
             policy_file=rules,
-            explain=faults.as_reply,
+            explain=faults.as_answer,
         )
         root.add_subapp(prefix, answering)
 
