@@ -161,6 +161,7 @@ def _target(network: StoredNetwork, project: str, device_owner: str) -> Target:
         "project_id": project,
         "tenant_id": project,
         "network:project_id": network.project_id,
+        "network:tenant_id": network.project_id,
         "networks:shared": network.shared,
         "networks:router:external": network.external,
         "port:device_owner": device_owner,

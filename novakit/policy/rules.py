@@ -44,6 +44,7 @@ _OWN_USER = ("user_id", "target.user.id", "target.token.user_id")
 _OWN_PROJECT = (
     *("project_id", "tenant_id", "owner", "member_id", "target.project.id"),
     *("network:project_id", "security_group:project_id", "ext_parent:project_id"),
+    *("network:tenant_id", "security_group:tenant_id", "ext_parent:tenant_id"),
 )
 
 

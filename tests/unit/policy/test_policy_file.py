@@ -42,6 +42,7 @@ def test_an_operators_file_changes_a_rule_and_nothing_else(tmp_path: Path) -> No
 
 def test_rules_may_say_tenant_and_administrative_project_as_operators_did_for_years(tmp_path: Path) -> None:
     check = "tenant_id:%(tenant_id)s and is_admin_project:True and not is_admin_project:False"
+    check += " and tenant_id:%(network:tenant_id)s and tenant_id:%(security_group:tenant_id)s"
     policy = compute(written(tmp_path / "policy.yaml", f'"{DELETE}": "{check}"\n'))
     member = policy.admitted(PERSONAS["member"])
     assert policy.allows(member, DELETE)
