@@ -24,7 +24,7 @@ async def snapshot_of(session: Session, server: Row) -> str | None:
 
 
 def _was_offloaded(server: Row) -> bool:
-    """Return whether a server was shelved, if it ever was, when an administrator set it to error.
+    """Return whether a server in error that was shelved has no guest on a host, so that its image may be its disk.
 
     No other server in error that was built once is on no host.
     """

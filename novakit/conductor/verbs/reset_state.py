@@ -2,7 +2,7 @@
 
 An operation that is under way finds the state changed at its next step and takes back what it did. The state stays
 as it was set, except where the server has no guest then: after a build it is in error with the reason, and after an
-unshelve that was called active before a host had begun to build the guest it is shelved again.
+offload, or an unshelve before a host had begun to build the guest, one that was called active is shelved again.
 An unshelve whose host builds the guest already goes on, and the server has both the guest and the state that was set.
 """
 

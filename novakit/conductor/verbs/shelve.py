@@ -108,6 +108,7 @@ SHELVE = Verb(
         Move("upload", when(AT_REST, _UPLOADING), "shelved", None),
         Move("upload to offload", when(AT_REST, _UPLOADING), "shelved", "shelving_offloading"),
         shelve_offload.OFFLOAD,
+        shelve_offload.GONE,
         Move(UNDO, when(AT_REST, "shelving", _PENDING, _UPLOADING), None, None),
         Move("undo offload", shelve_offload.OFFLOAD.before, None, None),
     ),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import attrs
 
 from novakit import world
-from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
+from novakit.compute.states import ANY, REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host
@@ -17,16 +17,25 @@ from novakit.store.engine import Row, Session
 from novakit_hookspecs.plain import to_plain
 
 OFFLOAD = Move("offload", when(("shelved",), "shelving_offloading"), "shelved_offloaded", None)
+GONE = Move("gone", {"active": (ANY,)}, "shelved_offloaded", None)
+"""Of a server that somebody has called active meanwhile: it is on no host."""
 
 
 async def offload(work: AnyWork, parts: Parts) -> Commit:
-    """Remove the guest from its host and give back what it had there; the ports keep their addresses."""
+    """Remove the guest from its host and give back what it had there; the ports keep their addresses.
+
+    The guest is gone then, whatever state somebody has set meanwhile: of one in error the host goes, too, so that it
+    can be unshelved from there.
+    """
     await clear_host(parts, work.server_id, work.memory.host)
-    moved = work.moved(OFFLOAD.event, host=None, node=None, availability_zone=None, fault=None)
+    nowhere = {"host": None, "node": None, "availability_zone": None}
 
     async def commit(session: Session) -> None:
         await parts.placement.release(session, work.server_id)
-        await moved(session)
+        if await move_if(session, work.server_id, OFFLOAD, fault=None, **nowhere):
+            return
+        await servers.change(session, work.server_id, **nowhere)
+        await move_if(session, work.server_id, GONE)
 
     return commit
 
@@ -40,6 +49,7 @@ SHELVE_OFFLOAD = Verb(
     moves=(
         Move(REQUEST, when(("shelved",), None), None, "shelving_offloading"),
         OFFLOAD,
+        GONE,
         Move(UNDO, OFFLOAD.before, None, None),
     ),
     steps=(Step(name="offload", do=offload, shown_as="compute_shelve_offload_instance"),),

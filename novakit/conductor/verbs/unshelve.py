@@ -16,6 +16,7 @@ from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.steps.power import number, set_power
 from novakit.conductor.steps.snapshots import drop_snapshot, format_of, require_usable, snapshot_of
 from novakit.conductor.verb import NOT_READ, Action, Asked, Begun, FieldRule, Step, Verb
+from novakit.conductor.verbs.shelve_offload import GONE
 from novakit.conductor.work import Commit, Work
 from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.store import images, operations
@@ -196,7 +197,7 @@ async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
     async def commit(session: Session) -> None:
         await parts.placement.release(session, work.server_id)
         await servers.change(session, work.server_id, host=None, node=None, availability_zone=None)
-        await move_if(session, work.server_id, UNSHELVE.move("gone"))
+        await move_if(session, work.server_id, GONE)
 
     return commit
 
@@ -222,8 +223,7 @@ UNSHELVE = Verb(
         Move("elsewhere", when(_OFFLOADED, "unshelving", "spawning"), None, "unshelving"),
         Move("forget", when(_FROM, "spawning"), "active", None),
         Move(UNDO, when(_FROM, "unshelving", "spawning"), None, None),
-        # Somebody has said meanwhile that it is active: it is on no host.
-        Move("gone", when(("active",), None), "shelved_offloaded", None),
+        GONE,
     ),
     steps=(
         Step(name="place", do=place, undo=undo, shown_as="conductor_unshelve_instance"),
