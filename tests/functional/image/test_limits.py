@@ -51,7 +51,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     _, grant = await identity.login(user_name="demo", user_domain="default", password="d", scope=scope)
     images = Images(store, tmp_path / "images", limits=LIMITS)
     await images.open()
-    yield Place(images, grant.context("req-1"))
+    yield Place(images, grant.asker()(request_id="req-1"))
     await store.close()
 
 

@@ -41,7 +41,7 @@ async def test_images_are_filtered_and_paged_on_postgresql(store: Store, tmp_pat
     await identity.bootstrap(admin_password="a", demo_password="d")
     scope = Scope(project_name="demo", domain="default")
     _, grant = await identity.login(user_name="demo", user_domain="default", password="d", scope=scope)
-    context = grant.context("req-1")
+    context = grant.asker()(request_id="req-1")
     images = Images(store, tmp_path / "images")
     await images.open()
     (tmp_path / "disk").write_bytes(b"x" * 2048)
