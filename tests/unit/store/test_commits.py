@@ -121,6 +121,8 @@ class Places:
 @pytest.fixture
 async def places(store: Store, monkeypatch: pytest.MonkeyPatch) -> Places:
     """Past the first two commits of a process, of which the log may be of a former one."""
+    # A busy machine takes longer for some, whose next ones are made in the thread.
+    monkeypatch.setattr("novakit.store.sqlite.commits.SLOW", 60.0)
     places = Places(monkeypatch)
     async with store.write() as session:
         await session.execute(sa.delete(notes))
