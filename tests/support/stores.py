@@ -6,6 +6,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
+
 from novakit.store import Store, tables
 
 assert tables  # whole metadata: a copy has the tables of every service
@@ -22,6 +25,21 @@ async def sqlite_store(path: Path) -> Store:
         draft.rename(original)
     shutil.copyfile(original, path)
     return await Store.open(_sqlite(path))
+
+
+async def store_on(database: str, request: pytest.FixtureRequest, path: Path) -> Store:
+    """Open a new database, sqlite at `path` or postgresql; whoever asks closes it."""
+    if database == "sqlite":
+        return await sqlite_store(path)
+    return await Store.open(request.getfixturevalue("postgres_with_tables"))
+
+
+async def store_with(book: sa.MetaData, url: str | Path) -> Store:
+    """Open an empty database, at the path of an SQLite file or at a URL, and make a test's own tables in it."""
+    store = await Store.open(_sqlite(url) if isinstance(url, Path) else url)
+    async with store.writer.begin() as connection:
+        await connection.run_sync(book.create_all)
+    return store
 
 
 def make_tables(url: str) -> None:

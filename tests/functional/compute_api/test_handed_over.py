@@ -18,15 +18,12 @@ from novakit.store.compute import servers
 from novakit.store.engine import Row
 from tests.functional.compute_api.conftest import Api
 from tests.functional.compute_api.test_keypairs import KEY
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "sqlite":
-        opened = await sqlite_store(tmp_path / "x.db")
-    else:
-        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    opened = await store_on(request.param, request, tmp_path / "x.db")
     yield opened
     await opened.close()
 

@@ -16,9 +16,8 @@ from novakit.identity.service import Scope
 from novakit.image import Images, limits
 from novakit.image.records import ImageValues, NewImage
 from novakit.image.service import Change
-from novakit.store import Store
 from novakit.store.images import deleted_images
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 NEW = NewImage(name="i", disk_format="raw", container_format="bare")
 LIMITS = ImageOptions(images_each=5, bytes_each=3000, members_each=3)
@@ -41,10 +40,7 @@ class Place:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "x.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    store = await store_on(request.param, request, tmp_path / "x.db")
     identity = Identity(store, tmp_path / "keys", {})
     await identity.bootstrap(admin_password="a", demo_password="d")
     scope = Scope(project_name="demo", domain="default")

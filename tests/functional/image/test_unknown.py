@@ -19,9 +19,8 @@ from novakit.context import RequestContext
 from novakit.image import Images
 from novakit.image.records import NewImage
 from novakit.image.unknown import ImageAdoption, UnknownFiles
-from novakit.store import Store
 from tests.support.service import Service
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 ADMIN = RequestContext(
     request_id="req-test", user_id="u", project_id="p", roles=frozenset({"admin"}), user_domain_id="default"
@@ -36,10 +35,7 @@ BACKED = QCOW2[:8] + struct.pack(">QI", 72, 11) + QCOW2[20:72] + b"/etc/shadow".
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def images(request: Any, tmp_path: Path) -> AsyncIterator[Images]:
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "x.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    store = await store_on(request.param, request, tmp_path / "x.db")
     images = Images(store, tmp_path / "images", limits=ImageOptions(images_each=3))
     await images.open()
     yield images

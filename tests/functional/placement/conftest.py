@@ -8,8 +8,7 @@ from novakit.api.placement import SERVICE
 from novakit.context import RequestContext
 from novakit.errors import Unauthorized
 from novakit.placement import Placement
-from novakit.store import Store
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 
 async def authenticate(token, request_id):
@@ -83,10 +82,7 @@ async def serve(store):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "sqlite":
-        opened = await sqlite_store(tmp_path / "placement.db")
-    else:
-        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    opened = await store_on(request.param, request, tmp_path / "placement.db")
     yield opened
     await opened.close()
 

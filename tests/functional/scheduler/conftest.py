@@ -34,7 +34,7 @@ from novakit_hookspecs.hosts import Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 from novakit_weighers import novakit_weighers
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 assert aggregates and decisions and server_groups
 
@@ -116,10 +116,7 @@ def make() -> Any:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cloud]:
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "cloud.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    store = await store_on(request.param, request, tmp_path / "cloud.db")
     yield Cloud(store, Placement(store))
     await store.close()
 

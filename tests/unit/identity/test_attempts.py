@@ -12,7 +12,7 @@ from novakit.errors import TooMany
 from novakit.identity import attempts
 from novakit.identity.attempts import FORGOTTEN_AFTER, FREE, FREE_OF_ADDRESS, KNOWN_FOR, LONGEST, Attempts
 from novakit.store import Store, login_attempts
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 
 class Clock:
@@ -38,10 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "sqlite":
-        opened = await sqlite_store(tmp_path / "x.db")
-    else:
-        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    opened = await store_on(request.param, request, tmp_path / "x.db")
     yield opened
     await opened.close()
 

@@ -15,15 +15,12 @@ from novakit.identity import Identity
 from novakit.identity.service import Grant, Scope
 from novakit.store import Store
 from novakit.store import identity as table
-from tests.support.stores import sqlite_store
+from tests.support.stores import store_on
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "sqlite":
-        opened = await sqlite_store(tmp_path / "x.db")
-    else:
-        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    opened = await store_on(request.param, request, tmp_path / "x.db")
     yield opened
     await opened.close()
 

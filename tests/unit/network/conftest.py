@@ -11,9 +11,8 @@ from novakit.context import RequestContext
 from novakit.network import Networks
 from novakit.network.networks import NewNetwork
 from novakit.network.subnets import NewSubnet
-from novakit.store import Store
 from novakit.store.network.networks import StoredNetwork
-from tests.support.stores import sqlite_store
+from tests.support.stores import sqlite_store, store_on
 
 PROJECT = "11111111111111111111111111111111"
 
@@ -51,10 +50,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def bench_on_each_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """Make one on SQLite, and one on PostgreSQL."""
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "x.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    store = await store_on(request.param, request, tmp_path / "x.db")
     told: list[set[str]] = []
     yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
     await store.close()

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from novakit.store import Store
 from novakit.store.sqlite.commits import ROWS, TRIED_AGAIN, Commits
+from tests.support.stores import store_with
 
 book = sa.MetaData()
 notes = sa.Table("notes", book, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(20)))
@@ -93,9 +94,7 @@ def test_the_loop_never_flushes_and_the_log_does_not_grow_without_bounds(tmp_pat
 
 @pytest.fixture
 async def store(tmp_path: Path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     yield store
     await store.close()
 

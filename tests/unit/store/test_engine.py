@@ -14,6 +14,7 @@ from novakit.store.faults import StoreAway
 from novakit.store.sqlite import connections
 from novakit.store.sqlite.database import READERS
 from novakit.store.sqlite.wal import WriteAheadLog
+from tests.support.stores import store_with
 
 book = sa.MetaData()
 notes = sa.Table(
@@ -29,9 +30,7 @@ secrets = sa.Table("secrets", book, sa.Column("id", sa.Integer, primary_key=True
 
 @pytest.fixture
 async def store(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     yield store
     await store.close()
 
@@ -244,9 +243,7 @@ async def either_store(request, tmp_path):
     """A store of either database, with the tables of these tests."""
     is_postgresql = request.param == "postgresql"
     url = request.getfixturevalue("postgres_url") if is_postgresql else f"sqlite+aiosqlite:///{tmp_path}/x.db"
-    store = await Store.open(url)
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, url)
     yield store
     await store.close()
 
@@ -315,9 +312,7 @@ async def _until_closed(work):
 
 
 async def test_what_was_not_flushed_is_once_it_is_waited_for_and_nothing_is_flushed_twice(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     await store.settled()
     assert store.tally.flushes == 1, "what a process before this one committed may not be on the disk"
     await store.settled()
@@ -339,9 +334,7 @@ async def test_a_store_that_is_closed_under_reads_and_writes_ends_each_of_them_f
     """Where a thread closes a connection that the loop reads through, the process ends by a signal."""
     await asyncio.to_thread(int)  # which starts the first thread of the loop's own
     before = set(threading.enumerate())
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     count, add, read_whole = sa.select(sa.func.count()).select_from(notes), sa.insert(notes), []
 
     async def read():
@@ -373,9 +366,7 @@ async def test_a_store_is_closed_under_a_transaction_that_does_not_end_and_its_c
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(connections, "CLOSES_WITHIN", 0.05)
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     with capture_logs() as said:
         async with store.read() as session:
             await store.close()

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from novakit.store import Store
 from novakit.store.compute.server_list import ServerQuery, listed
 from novakit.store.compute.servers import servers
-from tests.support.stores import sqlite_store
+from tests.support.stores import sqlite_store, store_on
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -49,10 +48,7 @@ async def test_servers_that_are_equal_in_all_that_is_sorted_by_are_each_on_one_p
 async def test_a_page_has_the_columns_asked_for_in_their_order_and_none_where_one_is_left_out(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if database == "sqlite":
-        store = await sqlite_store(tmp_path / "s.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    store = await store_on(database, request, tmp_path / "s.db")
     async with store.write() as session:
         rows = [_row(1, "one", "a"), {**_row(2, "two", "b"), "tags": ["x"]}]
         await session.execute(sa.insert(servers), [{"tags": [], "user_data": "c2VjcmV0", **row} for row in rows])

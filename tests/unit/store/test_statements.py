@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from novakit.store import UTC as MOMENT
-from novakit.store import Store
 from novakit.store.sqlite import statements
 from novakit.store.sqlite.statements import PADDED, SHAPES
+from tests.support.stores import store_with
 
 book = sa.MetaData()
 things = sa.Table(
@@ -53,9 +53,7 @@ DROP = sa.delete(things).where(things.c.name == sa.bindparam("name"))
 
 @pytest.fixture
 async def store(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     yield store
     await store.close()
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from novakit.errors import Unavailable
-from novakit.store import Store
+from tests.support.stores import store_with
 
 book = sa.MetaData()
 notes = sa.Table("notes", book, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(20)))
@@ -17,9 +17,7 @@ notes = sa.Table("notes", book, sa.Column("id", sa.Integer, primary_key=True), s
 
 @pytest.fixture
 async def store(tmp_path: Path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    async with store.writer.begin() as connection:
-        await connection.run_sync(book.create_all)
+    store = await store_with(book, tmp_path / "x.db")
     yield store
     await store.close()
 
