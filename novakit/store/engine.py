@@ -1,8 +1,8 @@
 """The database: one writer at a time on SQLite, as many as it likes on PostgreSQL, the same calls for both.
 
 The idea: all that outlives a process is in here, and is changed by a transaction or not at all.
-The invariant: who has left `Store.write` without an error finds its changes after a power cut; what was to follow the
-commit is done once it is durable, whoever is cancelled, and never when it is rolled back.
+The invariant: who has left `Store.write` without an error finds its changes after a kill, and after a power cut unless
+it was told not to flush; what was to follow the commit is done whoever is cancelled, and never when it is rolled back.
 The cost: 0.01 ms of CPU for a statement that is built once, on SQLite, and 0.1 to 0.2 ms for one built each time.
 """
 
