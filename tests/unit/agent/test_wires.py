@@ -214,8 +214,9 @@ async def test_a_file_for_which_there_was_no_room_is_written_later(
     memory = Wires(tmp_path / "topology.json")
     memory.remember(LAST)
     await _comes(memory.path, LAST)
+    # What is on the disk may not have been heard of yet: closing then writes the same once more.
     await memory.close()
-    assert len(tried) == 2
+    assert len(tried) >= 2 and _written(memory.path) == LAST
 
 
 def _applied(revision: int, *ports: str) -> Applied:
