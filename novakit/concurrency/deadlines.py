@@ -31,6 +31,12 @@ class Alarm:
     def take_back(self) -> None:
         """Let it not ring; one that has rung is fine."""
         self._among.waiting.pop(self, None)
+        # Whoever set it mostly holds it: else both were garbage that only a collection finds, with all that they hold.
+        self.ring = _nothing
+
+
+def _nothing() -> None:
+    """Do nothing, in the place of what is over."""
 
 
 @attrs.define(eq=False)
@@ -61,8 +67,9 @@ class _Alarms:
             for alarm in [alarm for alarm in self.waiting if alarm.at <= now]:
                 # One that rang before may have taken it back.
                 if alarm in self.waiting:
+                    ring = alarm.ring
                     alarm.take_back()
-                    alarm.context.run(alarm.ring)
+                    alarm.context.run(ring)
         finally:
             # Also where one raises, which the loop logs: the others that are due ring in its next turn.
             if self.waiting:

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from contextvars import ContextVar
 from typing import Any
 
@@ -141,3 +143,30 @@ def test_each_loop_has_its_own_alarms() -> None:
 
     asyncio.run(leaves_one_behind())
     asyncio.run(late())
+
+
+async def test_what_is_over_is_freed_at_once_and_waits_for_no_collection() -> None:
+    gc.disable()
+    try:
+        late, early = Deadline(0.0), Deadline(30)
+        with early:
+            await asyncio.sleep(0)
+        with pytest.raises(TimeoutError), late:
+            await asyncio.Event().wait()
+
+        class Setter:
+            """Holds what it has set, as who takes it back must."""
+
+            def __init__(self) -> None:
+                self.alarm = alarm(30, self.ring)
+
+            def ring(self) -> None:
+                """Do nothing."""
+
+        setter = Setter()
+        setter.alarm.take_back()
+        left = [weakref.ref(each) for each in (early, late, setter)]
+        del early, late, setter
+        assert [each() for each in left] == [None, None, None]
+    finally:
+        gc.enable()
