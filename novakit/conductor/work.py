@@ -61,6 +61,8 @@ class OperationRow(Protocol):
 SECRETS = frozenset({"admin_pass"})
 """Fields of memories that are forgotten once an operation has ended, whichever way it ended."""
 
+MEMORY = "memory"
+"""Under which name the memory of a row that was just written is handed over beside what was seen."""
 _NOTED_END = "noted_end"
 M = TypeVar("M", bound=Memory, covariant=True)  # what runs a verb reads memories of any
 
@@ -73,7 +75,10 @@ def remembered(kind: type[M], data: Mapping[str, object]) -> M:
 
 def move_of(moves: Sequence[Move], event: str) -> Move:
     """Return the move of an event."""
-    return next(move for move in moves if move.event == event)
+    for move in moves:
+        if move.event == event:
+            return move
+    raise LookupError(f"no move is called {event}")
 
 
 @attrs.define
@@ -121,7 +126,9 @@ class Work(Generic[M]):
 
         Raises TypeError or ValueError when what it remembers cannot be read.
         """
-        known = {field.name for field in attrs.fields(remembers)}
+        known, given = {field.name for field in attrs.fields(remembers)}, {**(seen or {})}
+        # Whoever has just written the row has its memory; to read it anew costs as much as a step.
+        memory = given.pop(MEMORY, None)
         return cls(
             id=row["id"],
             kind=row["kind"],
@@ -131,10 +138,10 @@ class Work(Generic[M]):
             user_id=row["user_id"],
             request_id=row["request_id"],
             attempt=row["attempt"],
-            memory=remembered(remembers, row["data"]),
+            memory=memory if isinstance(memory, remembers) else remembered(remembers, row["data"]),
             events=list(row["events"]),
             beside={name: value for name, value in row["data"].items() if name not in known},
-            seen=dict(seen or {}),
+            seen=given,
         )
 
     @property

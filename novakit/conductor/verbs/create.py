@@ -28,7 +28,7 @@ from novakit.conductor.parts import Parts
 from novakit.conductor.requests import Handover, NewOperations, operation_of
 from novakit.conductor.steps import building, clearing
 from novakit.conductor.verb import FieldRule, OwnRoute, Step, Verb
-from novakit.conductor.work import Commit, Failed, Work
+from novakit.conductor.work import MEMORY, Commit, Failed, Work
 from novakit.context import RequestContext
 from novakit.image import Image, Images
 from novakit.network import Networks, Requested
@@ -162,6 +162,8 @@ class _New:
     request: CreateRequest
     servers: Sequence[dict[str, Any]]
     operations: Sequence[dict[str, object]]
+    memory: Creating
+    """What each of the operations remembers."""
 
     @property
     def project(self) -> str:
@@ -210,7 +212,8 @@ class Creation:
         """
         request = await self._bounded(context, request)
         specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)
-        request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
+        if specs != request.flavor["extra_specs"]:
+            request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
         hardware.check(request.flavor, image.properties)
         nics = await self.networks.check_request(
@@ -228,7 +231,7 @@ class Creation:
             forced=bool(request.forced_host or request.forced_node),
         )
         begun = [operation_of(context, CREATE, row["id"], memory, now) for row in new]
-        written = await self._creating(_New(context, request, new, begun))
+        written = await self._creating(_New(context, request, new, begun, memory))
         if isinstance(written, errors.NovakitError):
             raise written
         return [new_server(row) for row in new[:written]]
@@ -257,6 +260,7 @@ class Creation:
         written: list[int | errors.NovakitError] = []
         rows: list[dict[str, Any]] = []
         begun: list[dict[str, object]] = []
+        memories: list[Creating] = []
         for each in batch:
             try:
                 members = None if each.group is None else await self._members(session, each)
@@ -267,12 +271,17 @@ class Creation:
             written.append(count)
             rows += each.servers[:count]
             begun += each.operations[:count]
+            memories += [each.memory] * count
             if each.group is not None:
                 await server_groups.join(session, each.group, [row["id"] for row in each.servers[:count]])
         if rows:
             await servers.add(session, rows)
             # What is read of a server later is what is written of it now; only its number is the database's.
-            await new.add(session, begun, lambda place: {building.SERVER: servers.as_read(rows[place])})
+            await new.add(
+                session,
+                begun,
+                lambda place: {building.SERVER: servers.as_read(rows[place]), MEMORY: memories[place]},
+            )
         return written
 
     async def _members(self, session: Session, new: "_New") -> int:

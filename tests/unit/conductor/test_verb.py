@@ -12,7 +12,9 @@ from novakit.api.compute.servers import servers
 from novakit.api.compute.servers.actions import READS
 from novakit.conductor.moves import NEW
 from novakit.conductor.verbs import ACTIONS, VERBS
-from novakit.conductor.work import remembered
+from novakit.conductor.verbs.create import CREATE, Creating
+from novakit.conductor.work import MEMORY, Memory, remembered
+from novakit.network import Requested
 from novakit_hookspecs.plain import to_plain
 
 OLD = {
@@ -87,3 +89,14 @@ def test_the_reference_of_the_api_names_every_action_that_is_served() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/compute-api.md").read_text()
     line = next(line for line in page.splitlines() if line.startswith("| server actions |"))
     assert set(re.findall(r"`(\S+)`", line)) == {*ACTIONS, *READS}
+
+
+def test_what_was_just_written_is_not_read_anew_and_would_be_read_as_the_same() -> None:
+    nic = Requested(network_id="n", fixed_ip="10.0.0.4", port_id=None, tag="uplink", groups=("g",))
+    memory = Creating(networks=(nic,), admin_pass="x", availability_zone="z", forced_host="h", forced=True)
+    parts = ("id", "kind", "server_id", "project_id", "user_id", "request_id")
+    row = {**dict.fromkeys(parts, "x"), "attempt": 1, "events": [], "data": {**to_plain(memory), "trace": "t"}}
+    work = CREATE.work(row, {"server": {}, MEMORY: memory})
+    assert work.memory is memory and work.seen == {"server": {}} and work.beside == {"trace": "t"}
+    assert CREATE.work(row, {}).memory == memory
+    assert CREATE.work(row, {MEMORY: Memory(host="h")}).memory == memory
