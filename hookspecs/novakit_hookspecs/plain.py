@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import attrs
@@ -64,12 +65,17 @@ def _plain_list(values: Iterable[object]) -> list[object]:
 
 
 def _record_writer(names: tuple[str, ...]) -> _Turn:
+    if len(names) < 2:  # of which `attrgetter` makes no tuple
+        return lambda value: {name: to_plain(getattr(value, name)) for name in names}
+    values_of = attrgetter(*names)
+
     def write(value: object) -> dict[str, object]:
-        plain = {}
-        for name in names:
-            each = getattr(value, name)
+        values = values_of(value)
+        plain = dict(zip(names, values, strict=True))
+        for name, each in zip(names, values, strict=True):
             kind: _Kind = type(each)
-            plain[name] = each if kind in _ATOMS else _writer(kind)(each)
+            if kind not in _ATOMS:
+                plain[name] = _writer(kind)(each)
         return plain
 
     return write

@@ -113,3 +113,16 @@ def test_what_is_missing_or_too_much_is_named():
     with pytest.raises(TypeError, match="Topology has no extra, more"):
         to_record({"revision": 1, "more": 1, "extra": 2}, Topology)
     assert to_record({"revision": 1, "more": 1}, Topology, tolerant=True) == Topology(revision=1)
+
+
+def test_a_record_of_one_field_and_one_of_none_cross_unchanged():
+    @attrs.frozen
+    class One:
+        name: tuple[str, ...]
+
+    @attrs.frozen
+    class Empty:
+        pass
+
+    assert to_plain(One(("a",))) == {"name": ["a"]} and roundtrip(One(("a",))) == One(("a",))
+    assert to_plain(Empty()) == {} and roundtrip(Empty()) == Empty()
