@@ -48,10 +48,21 @@ class UTC(sa.types.TypeDecorator[datetime]):
 
 
 def _text(moment: datetime | None) -> str | None:
+    global _last
     if moment is None:
         return None
-    # Without its last six characters, which say that it is UTC.
-    return (moment if moment.tzinfo is _UTC else moment.astimezone(_UTC)).isoformat(" ", "microseconds")[:-6]
+    # Half of them are the very moment that was written before: rows are made and changed at one, and many at once.
+    known, text = _last
+    if known is not moment:
+        # Without its last six characters, which say that it is UTC.
+        text = (moment if moment.tzinfo is _UTC else moment.astimezone(_UTC)).isoformat(" ", "microseconds")[:-6]
+        # As one object: what another thread wrote in between is whole, too.
+        _last = moment, text
+    return text
+
+
+_last: tuple[datetime | None, str] = (None, "")
+"""The moment that was written last, and its text."""
 
 
 def _moment(text: str | None) -> datetime | None:

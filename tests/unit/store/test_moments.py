@@ -36,3 +36,11 @@ def test_postgresql_is_given_a_moment_without_a_zone() -> None:
     write = UTC_COLUMN().dialect_impl(postgresql.dialect()).bind_processor(postgresql.dialect())
     assert write is not None
     assert write(datetime(2026, 1, 2, tzinfo=EAST)) == datetime(2026, 1, 1, 18, 30)
+
+
+def test_moments_that_are_written_in_turn_and_again_are_each_their_own() -> None:
+    write = UTC_COLUMN().dialect_impl(sqlite.dialect()).bind_processor(sqlite.dialect())
+    assert write is not None
+    first, second = (datetime(2026, 1, 2, 3, 4, 5, micro, tzinfo=UTC) for micro in (1, 2))
+    written = [write(each) for each in (first, first, second, None, second, first)]
+    assert [text and text[-1] for text in written] == ["1", "1", "2", None, "2", "1"]
