@@ -175,11 +175,12 @@ async def build_guest(
     server, memory = await server_of(work, parts), work.memory
     ports = await _ports_of(work, parts)
     try:
-        plan = await _plan(parts, server, ports, image_id, memory, admin_pass)
+        image = await _image_source(parts, str(memory.host), image_id)
         note = work.seen["note"] = _note(work, parts, server, ports)
+        plan = _plan(server, ports, image, memory, admin_pass, note)
         # On which host the server is must outlive a power cut from now on, or the guest could be built twice.
         await parts.store.settled(work.seen.get("commits"))
-        guest = await parts.hosts.at(str(memory.host)).build(work.id, attrs.evolve(plan, note=note))
+        guest = await parts.hosts.at(str(memory.host)).build(work.id, plan)
     except NotTaken as error:
         raise await _unasked(work, parts, error, **left) from error
     except RemoteBusy as error:
@@ -348,13 +349,13 @@ def _refusal(refused: Refusal, failures: Sequence[str], full: int) -> Failed:
     return Failed(message, details=detail)
 
 
-async def _plan(
-    parts: Parts,
+def _plan(
     server: Row,
     ports: Sequence[PortInfo],
-    image_id: str | None,
+    image: ImageSource | None,
     memory: Building,
     admin_pass: str | None,
+    note: GuestNote,
 ) -> BuildPlan:
     """Write down everything the host needs to build the guest."""
     flavor = server["flavor"]
@@ -382,8 +383,9 @@ async def _plan(
     )
     return BuildPlan(
         guest=guest,
-        image=await _image_source(parts, str(memory.host), image_id),
+        image=image,
         nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
+        note=note,
     )
 
 
