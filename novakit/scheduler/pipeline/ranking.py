@@ -63,5 +63,5 @@ class Ranking:
         elif subset > 1:
             return chance.randrange(len(self.total))
         else:
-            equal = np.flatnonzero(self.total == self.total.max())
+            equal = np.flatnonzero(self.total == self.total[self.total.argmax()])
         return int(equal[0] if len(equal) == 1 else equal[chance.randrange(len(equal))])
