@@ -37,6 +37,7 @@ HARD = (
     "novakit/concurrency/gather.py",
     "novakit/concurrency/own_thread.py",
     "novakit/concurrency/shares.py",
+    "novakit/concurrency/threads.py",
     "novakit/conductor/engine.py",
     "novakit/conductor/guests/note.py",
     "novakit/conductor/guests/strangers.py",

@@ -14,14 +14,15 @@ import asyncio
 import ctypes
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
 import structlog
 
 from novakit import durable, errors
+from novakit.concurrency.threads import Worker, to_its_end
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +44,11 @@ class WriteAheadLog:
     is_flushing: bool = False
     _waiting: list[asyncio.Future[None]] = attrs.field(factory=list)
     """Who waits for the next flush; it is asked for with the first of them, or begins after the one under way."""
-    _thread: ThreadPoolExecutor = attrs.field(init=False)
+    _thread: Worker = attrs.field(factory=lambda: Worker("novakit-wal"))
+    """A thread of its own: among those of the loop a flush might wait behind whatever else waits for a disk."""
     _inode: int = 0
     _held: int | None = None
     """Descriptor of the database; never closed, since that would free the locks SQLite has on it in this process."""
-
-    def __attrs_post_init__(self) -> None:
-        # A thread of its own: in the loop's pool a flush would wait behind images that are hashed.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="novakit-wal")
 
     async def flush(self) -> None:
         """Wait until all that was committed before this call is on the disk. Raises Unavailable when it is not."""
@@ -75,7 +73,7 @@ class WriteAheadLog:
     def _begin(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            self._thread.submit(self._flush, asyncio.get_running_loop(), waiting)
+            self._thread.give(partial(self._flush, asyncio.get_running_loop(), waiting))
         except RuntimeError as error:  # the log is closed
             for done in waiting:
                 if not done.done():
@@ -86,13 +84,14 @@ class WriteAheadLog:
 
     def _flush(self, loop: asyncio.AbstractEventLoop, waiting: Sequence[asyncio.Future[None]]) -> None:
         """Do it, in the thread; whatever goes wrong, those who wait hear of it."""
-        fault = "unknown"
+        fault = ""
         try:
             self._sync()
-            fault = ""
         except OSError as error:
             fault = error.strerror or str(error)
-        finally:
+        except Exception as error:  # a border: raised here it would end the thread, and nobody would hear of it
+            fault = repr(error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(self._end, waiting, fault)
 
     def _end(self, waiting: Sequence[asyncio.Future[None]], fault: str) -> None:
@@ -129,7 +128,7 @@ class WriteAheadLog:
         transaction fails; then, too, the log is copied, and the next one finds room at its beginning.
         Where the file system cannot do that or is full nothing happens.
         """
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._reserve)
+        await to_its_end(self._reserve)
 
     def _reserve(self) -> None:
         if self._held is None:
@@ -144,7 +143,7 @@ class WriteAheadLog:
 
     def close(self) -> None:
         """End the thread."""
-        self._thread.shutdown(wait=False)
+        self._thread.close()
 
 
 def _set_aside(descriptor: int, start: int, length: int) -> None:

@@ -1,11 +1,12 @@
 """Work of threads that is waited for to its end."""
 
 import asyncio
+import sys
 import threading
 
 import pytest
 
-from novakit.concurrency.threads import to_its_end
+from novakit.concurrency.threads import MOST, Worker, to_its_end
 
 
 async def test_the_answer_of_the_function_is_returned_and_what_it_raises_is_raised() -> None:
@@ -35,3 +36,81 @@ async def test_who_is_cancelled_is_so_once_the_function_has_ended(fails: bool) -
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
+
+
+async def test_works_that_come_one_after_another_are_done_in_one_thread() -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> int:
+        held.set()
+        assert go_on.wait(60)
+        return threading.get_ident()
+
+    holding = asyncio.create_task(to_its_end(hold))
+    await asyncio.sleep(0)
+    assert held.wait(60)
+    beside = {await to_its_end(threading.get_ident) for _ in range(10)}
+    go_on.set()
+    first = await holding
+    assert len(beside) == 1 and first not in beside
+    # The one that was free last is the one whose memory is at hand.
+    assert {await to_its_end(threading.get_ident) for _ in range(10)} == {first}
+
+
+async def test_of_more_than_there_are_threads_those_that_came_first_are_begun_first() -> None:
+    go_on, begun = threading.Event(), list[int]()
+
+    def work(number: int) -> int:
+        begun.append(number)
+        assert go_on.wait(60)
+        return number
+
+    works = [asyncio.create_task(to_its_end(work, number)) for number in range(3 * MOST)]
+    async with asyncio.timeout(60):
+        while len(begun) < MOST:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert sorted(begun) == [*range(MOST)]
+    go_on.set()
+    assert await asyncio.gather(*works) == [*range(3 * MOST)]
+    assert sorted(begun[: 2 * MOST]) == [*range(2 * MOST)]
+
+
+async def test_what_no_future_can_raise_is_raised_in_other_words() -> None:
+    async with asyncio.timeout(60):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await to_its_end(next, iter(()))
+        with pytest.raises(SystemExit):
+            await to_its_end(sys.exit, 1)
+
+
+def test_threads_end_once_another_loop_has_come() -> None:
+    async def thread() -> threading.Thread:
+        return await to_its_end(threading.current_thread)
+
+    before = asyncio.run(thread())
+    after = asyncio.run(thread())
+    before.join(60)
+    assert not before.is_alive() and after.is_alive()
+
+
+async def test_where_no_thread_can_be_begun_the_caller_hears_of_it_and_the_next_one_tries_again(monkeypatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(MOST + 1):
+            with pytest.raises(RuntimeError, match="can't start"):
+                await to_its_end(int)
+    async with asyncio.timeout(60):
+        assert await to_its_end(int) == 0
+
+
+def test_a_closed_worker_ends_what_it_was_given_and_takes_no_more() -> None:
+    worker, done = Worker("test"), threading.Event()
+    worker.give(done.set)
+    worker.close()
+    assert done.wait(60)
+    with pytest.raises(RuntimeError, match="test is closed"):
+        worker.give(done.clear)

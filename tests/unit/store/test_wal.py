@@ -79,6 +79,15 @@ async def test_after_a_flush_that_failed_nothing_is_acknowledged_any_more(store,
         await add(store, "b")
 
 
+async def test_whatever_goes_wrong_in_a_flush_those_who_wait_hear_of_it(store, monkeypatch):
+    disk = Disk(monkeypatch)
+    disk.fault = MemoryError("no room")
+    disk.free.set()
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="no room"):
+            await add(store, "a")
+
+
 async def test_who_is_cancelled_while_the_disk_is_busy_has_still_told_of_the_commit(store, monkeypatch):
     disk, told = Disk(monkeypatch), []
     task = asyncio.ensure_future(add(store, "a", told))
