@@ -53,9 +53,11 @@ install_packages() {
   rm -f "$log"
 }
 
+# Debian's own first: the packages above belong to it, and a Python that somebody built by hand, mostly without the
+# optimisation by profile that Debian's has, takes about a fifth more CPU for all that follows.
 find_python() {
   local candidate
-  for candidate in python3 /usr/bin/python3; do
+  for candidate in /usr/bin/python3 python3; do
     if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       command -v "$candidate"
       return
