@@ -8,7 +8,7 @@ from oslo_policy import policy as oslo
 
 from novakit.api.service import Service
 from novakit.api.services import SERVICES
-from novakit.policy.language import Checks
+from novakit.policy.language import Checks, parse
 from novakit.policy.personas import PERSONAS, foreign
 from novakit.policy.rules import credentials, own
 
@@ -45,3 +45,9 @@ def test_every_rule_answers_what_oslo_policys_enforcer_answers(service: Service[
                 answers.append((name, answer))
     decided = {name for name in WRITTEN if {(name, True), (name, False)} <= set(answers)}
     assert decided >= {"of_system", "the system's scope", "owner", "user by name", "references"}
+
+
+def test_rules_that_say_the_same_are_read_once() -> None:
+    read = Checks.read({"a": "role:reader and system_scope:all", "b": "role:reader and system_scope:all"})
+    assert read["a"] is read["b"]
+    assert parse("role:reader and system_scope:all") is read["a"]
