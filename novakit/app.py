@@ -30,7 +30,7 @@ from novakit.front.descriptors import raise_limit, room
 from novakit.front.unreadable import anonymous
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
-from novakit.plughost import PluginChoice, PluginHost, settled, tables
+from novakit.plughost import PluginChoice, PluginHost, offerings, settled, tables
 from novakit.plughost.build import fill
 
 log = structlog.get_logger(__name__)
@@ -133,13 +133,13 @@ def look_ahead(config: Config) -> tuple[Config, PluginHost]:
     there, a policy file that is not understood.
     """
     scheduler = config.scheduler.driver if "scheduler" in config.roles else None
-    choice = PluginChoice.read(config.plugins, scheduler=scheduler)
+    choice, installed = PluginChoice.read(config.plugins, scheduler=scheduler), offerings()
     if "agent" in config.roles:
-        drivers = settled(attrs.evolve(choice, driver=config.driver, network=config.network))
+        drivers = settled(attrs.evolve(choice, driver=config.driver, network=config.network), installed)
         choice = drivers.chosen(choice)
         config = attrs.evolve(config, driver=drivers.virt, network=drivers.network)
     tables.check(config.options, choice, config.roles)
-    plugins = PluginHost.load(choice, config.roles)
+    plugins = PluginHost.load(choice, config.roles, installed)
     if "agent" in config.roles:
         _check_drivers(config, plugins)
     if "scheduler" in config.roles:

@@ -19,7 +19,7 @@ from novakit.agent.notes import JOURNAL
 from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.errors import ConfigError, NovakitError
-from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, settled, tables
+from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, offerings, settled, tables
 from novakit.scheduler.plugins import look
 from novakit.store import migrate
 from novakit.store.opening import why_not
@@ -43,10 +43,11 @@ async def examine(config: Config) -> list[Finding]:
     choice = PluginChoice.read(
         config.plugins, driver=config.driver, network=config.network, scheduler=config.scheduler.driver
     )
-    drivers = settled(choice)
+    installed = offerings()
+    drivers = settled(choice, installed)
     choice = drivers.chosen(choice)
     tables.check(config.options, choice, config.roles)
-    plugins = PluginHost.survey(choice)
+    plugins = PluginHost.survey(choice, among=installed)
     findings += _plugins(plugins, choice)
     findings += _scheduler(config, plugins)
     for find, name in ((plugins.driver, drivers.virt), (plugins.network, drivers.network)):

@@ -16,7 +16,7 @@ from rich.text import Text
 from novakit import config
 from novakit.cli import paths, running
 from novakit.errors import ConfigError
-from novakit.plughost import PluginChoice, PluginHost, PluginRow, settled, tables
+from novakit.plughost import PluginChoice, PluginHost, PluginRow, offerings, settled, tables
 
 _WIDE = 120
 """Characters in a line when nobody's terminal says how many there are."""
@@ -62,9 +62,10 @@ def list_plugins(args: argparse.Namespace) -> int:
     choice = PluginChoice.read(
         fields.get("plugins", {}), driver=args.driver, network=args.network, scheduler=section.driver
     )
-    choice = settled(choice).chosen(choice)
+    installed = offerings()
+    choice = settled(choice, installed).chosen(choice)
     tables.check(fields.get("options", {}), choice, config.ROLES)
-    host = PluginHost.survey(choice)
+    host = PluginHost.survey(choice, among=installed)
     wrong = _look(host, section, fields)
     _print(host.rows(), args.format)
     for sentence in wrong:

@@ -9,7 +9,7 @@ from novakit.plughost.build import build
 from novakit.plughost.call import guarded, tell_all
 from novakit.plughost.choice import FILTER_SCHEDULER, PluginChoice
 from novakit.plughost.defaults import best_driver, settled
-from novakit.plughost.discover import Candidate, discover
+from novakit.plughost.discover import Candidate, Offering, discover, offerings
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.load import PluginHost
 from novakit.plughost.offers import GROUPS, Offer, Plugin, PluginGroup, State
@@ -22,6 +22,7 @@ __all__ = [
     "Fault",
     "NotFoundByPlugin",
     "Offer",
+    "Offering",
     "Plugin",
     "PluginChoice",
     "PluginGroup",
@@ -33,6 +34,7 @@ __all__ = [
     "build",
     "discover",
     "guarded",
+    "offerings",
     "settled",
     "tell_all",
 ]

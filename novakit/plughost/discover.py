@@ -1,7 +1,7 @@
 """Finds installed plugins by their metadata alone; nothing is imported."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions, version
 
 import attrs
@@ -27,53 +27,77 @@ class Candidate:
         return self.plugin.stock
 
 
+@attrs.frozen(eq=False)
+class Offering:
+    """An installed distribution that offers plugins, as its metadata say."""
+
+    name: str
+    version: str
+    entry_points: Sequence[EntryPoint]
+    unmet: str
+    """Why it does not go with the installed contract, in a sentence; empty where it does."""
+    stock: bool
+    default: bool
+    """Both as of a `Candidate`."""
+
+    def candidates(self, wanted: Mapping[str, PluginGroup]) -> Iterator[Candidate]:
+        """Yield what it offers in some groups, by what their entry points are called."""
+        for entry_point in self.entry_points:
+            if (group := wanted.get(entry_point.group)) is None:
+                continue
+            plugin = Plugin(
+                group=group,
+                name=entry_point.name,
+                distribution=self.name,
+                version=self.version,
+                stock=self.stock,
+            )
+            if self.unmet:
+                plugin.refuse(State.INCOMPATIBLE, self.unmet)
+            yield Candidate(plugin, entry_point, self.default)
+
+
 def discover(
-    groups: Iterable[PluginGroup] = tuple(GROUPS.values()), *, without: Callable[[Plugin], bool] = lambda _: False
+    groups: Iterable[PluginGroup] = tuple(GROUPS.values()),
+    *,
+    without: Callable[[Plugin], bool] = lambda _: False,
+    among: Sequence[Offering] | None = None,
 ) -> list[Candidate]:
     """List the installed plugins of some groups, stock ones first; those that cannot go together are marked so.
 
-    Those that `without` names are listed and stand in nobody's way.
+    Those that `without` names are listed and stand in nobody's way. Who asks several times hands over what `offerings`
+    found: to read what is installed takes 15 ms.
     """
     wanted = {group.entry_points: group for group in groups}
-    own = _own()
     found = [
-        _candidate(installed, entry_point, wanted[entry_point.group], own)
-        for installed, offered in _offering(wanted)
-        for entry_point in offered
+        candidate for offering in (offerings() if among is None else among) for candidate in offering.candidates(wanted)
     ]
     found.sort(key=lambda one: (not one.stock, one.plugin.group.name, one.plugin.distribution, one.plugin.name))
     _mark_duplicates([candidate for candidate in found if not without(candidate.plugin)])
     return found
 
 
-def _offering(wanted: Container[str]) -> Iterator[tuple[Distribution, Sequence[EntryPoint]]]:
-    """Yield each distribution that offers something in a group, once, with what it offers there.
+def offerings() -> Sequence[Offering]:
+    """List the distributions that offer a plugin of any group, each once.
 
     The first on the path hides later ones of its name, as it does for imports.
     """
-    seen: set[str] = set()
+    wanted = {group.entry_points for group in GROUPS.values()}
+    own, found = _own(), dict[str, Offering]()
     for installed in distributions():
         # Before its name is asked for: to read the metadata of all that is installed takes a quarter of a start.
         offered = [entry_point for entry_point in installed.entry_points if entry_point.group in wanted]
-        name = canonical(installed.metadata["Name"] or "") if offered else ""
-        if name and name not in seen and _is_first(installed, name):
-            seen.add(name)
-            yield installed, offered
+        spelt = installed.metadata["Name"] or "" if offered else ""
+        name = canonical(spelt)
+        if name and name not in found and _is_first(installed, name):
+            found[name] = Offering(
+                spelt, installed.version, offered, _unmet(installed), name in own, own.get(name, False)
+            )
+    return list(found.values())
 
 
 def _is_first(installed: Distribution, name: str) -> bool:
     return distribution(name).locate_file("") == installed.locate_file("")
-
-
-def _candidate(
-    installed: Distribution, entry_point: EntryPoint, group: PluginGroup, own: Mapping[str, bool]
-) -> Candidate:
-    name = installed.metadata["Name"]
-    stock = canonical(name) in own
-    plugin = Plugin(group=group, name=entry_point.name, distribution=name, version=installed.version, stock=stock)
-    if why := _unmet(installed):
-        plugin.refuse(State.INCOMPATIBLE, why)
-    return Candidate(plugin, entry_point, own.get(canonical(name), False))
 
 
 def _unmet(installed: Distribution) -> str:

@@ -11,7 +11,7 @@ from novakit.calls.plugins import PluginRow
 from novakit.config import quoting
 from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
-from novakit.plughost.discover import Candidate, discover, own_distribution
+from novakit.plughost.discover import Candidate, Offering, discover, own_distribution
 from novakit.plughost.harvest import Unfit, describe, hookimpls, listenings, offers
 from novakit.plughost.offers import GROUPS, Listening, Offer, Plugin, PluginGroup, State
 
@@ -34,12 +34,15 @@ class PluginHost:
     """Whom `call.tell_all` tells."""
 
     @classmethod
-    def load(cls, choice: PluginChoice, roles: Iterable[str] = ROLES) -> "PluginHost":
+    def load(
+        cls, choice: PluginChoice, roles: Iterable[str] = ROLES, among: Sequence[Offering] | None = None
+    ) -> "PluginHost":
         """Load what the choice and the roles of this process ask for.
 
-        Raises ConfigError with the plugin's reason when a required one is not active; any other costs only itself.
+        `among` is what is installed, where somebody has looked already. Raises ConfigError with the plugin's reason
+        when a required one is not active; any other costs only itself.
         """
-        host = cls.survey(choice, roles)
+        host = cls.survey(choice, roles, among)
         for plugin in host.plugins:
             if plugin.state not in (State.ACTIVE, State.DISABLED):
                 log.warning("a plugin is not used", plugin=plugin.key, state=plugin.state.value, reason=plugin.reason)
@@ -47,12 +50,14 @@ class PluginHost:
         return host
 
     @classmethod
-    def survey(cls, choice: PluginChoice, roles: Iterable[str] = ROLES) -> "PluginHost":
+    def survey(
+        cls, choice: PluginChoice, roles: Iterable[str] = ROLES, among: Sequence[Offering] | None = None
+    ) -> "PluginHost":
         """Load the same and stop at nothing, for those who only want to look."""
         host = cls()
         running = frozenset(roles)
         groups = [group for group in GROUPS.values() if group.role in running]
-        for candidate in discover(groups, without=lambda plugin: choice.names(plugin, choice.disabled)):
+        for candidate in discover(groups, without=lambda plugin: choice.names(plugin, choice.disabled), among=among):
             host.plugins.append(candidate.plugin)
             host.admit(candidate, choice)
         host._note_absent(choice, groups)
