@@ -17,14 +17,13 @@ from typing import Any, TypeVar
 import attrs
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from novakit import world
 from novakit.concurrency.uncut import begun, uncut
 from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.postgresql import connected, make_engine
-from novakit.store.schema import among, metadata, several
+from novakit.store.schema import among, insert, metadata, several
 from novakit.store.sqlite import HeldConnection, Hold, SqliteDatabase, WriteAheadLog, open_database
 from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
 from novakit.store.sqlite.statements import Statements
@@ -160,7 +159,7 @@ class Session:
 
     def insert(self, table: sa.Table) -> Any:
         """Make an INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
-        return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
+        return insert(self.dialect, table)
 
     def among(self, column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
         """Make the condition that a column of text has one of many values.
@@ -181,7 +180,7 @@ class Session:
     async def serialise_each(self, names: Iterable[str]) -> None:
         """Do as `serialise` does for several things, in an order that keeps everybody from waiting in a circle."""
         if self.dialect == "postgresql":
-            keys = sa.func.unnest(sa.cast(sorted(set(names)), postgresql.ARRAY(sa.Text))).column_valued("name")
+            keys = sa.func.unnest(sa.cast(sorted(set(names)), sa.ARRAY(sa.Text))).column_valued("name")
             hashes = sa.select(sa.func.hashtextextended(keys, 0).label("hash")).distinct().order_by("hash").subquery()
             await self.execute(sa.select(sa.func.pg_advisory_xact_lock(hashes.c.hash)))
 

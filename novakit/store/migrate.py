@@ -13,7 +13,7 @@ import structlog
 from novakit.errors import ConfigError
 from novakit.store import tables  # noqa: F401
 from novakit.store.engine import Store
-from novakit.store.schema import metadata
+from novakit.store.schema import make_partial, metadata
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +98,8 @@ def draft(connection: sa.Connection, revision: str, message: str) -> None:
     """Write a migration that takes the database at `connection` to what the tables in the code are, for review."""
     from alembic import command
 
+    if connection.dialect.name == "postgresql":
+        make_partial(metadata)
     command.revision(_settings(connection), message, autogenerate=True, rev_id=revision)
 
 

@@ -36,18 +36,9 @@ operations = sa.Table(
     sa.Column("updated_at", UTC, nullable=False),
     sa.Column("finished_at", UTC),
     sa.Index("ix_operations_server_id", "server_id"),
-    sa.Index(
-        "ix_operations_open",
-        "number",
-        sqlite_where=sa.text("finished_at IS NULL"),
-        postgresql_where=sa.text("finished_at IS NULL"),
-    ),
-    sa.Index(
-        "ix_operations_finished_at",
-        "finished_at",
-        sqlite_where=sa.text("finished_at IS NOT NULL"),
-        postgresql_where=sa.text("finished_at IS NOT NULL"),
-    ),
+    # For PostgreSQL they are made partial by `novakit.store.schema`.
+    sa.Index("ix_operations_open", "number", sqlite_where=sa.text("finished_at IS NULL")),
+    sa.Index("ix_operations_finished_at", "finished_at", sqlite_where=sa.text("finished_at IS NOT NULL")),
 )
 """`state` is pending, running, undoing, done, failed or cancelled; the last three have `finished_at`.
 

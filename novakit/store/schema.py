@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -22,6 +22,23 @@ metadata = sa.MetaData(
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
+
+
+def make_partial(everything: sa.MetaData) -> None:
+    """Let indexes be partial on PostgreSQL as they are on SQLite.
+
+    SQLAlchemy imports its side of a database where a table is made with a word for it, which without PostgreSQL costs
+    each start 15 ms and two megabytes.
+    """
+    for index in (index for table in everything.tables.values() for index in table.indexes):
+        if (where := index.dialect_kwargs.get("sqlite_where")) is not None:
+            index.dialect_kwargs["postgresql_where"] = where
+
+
+@sa.event.listens_for(metadata, "before_create")
+def _before_create(everything: sa.MetaData, connection: sa.Connection, **_: object) -> None:
+    if connection.dialect.name == "postgresql":
+        make_partial(everything)
 
 
 class UTC(sa.types.TypeDecorator[datetime]):
@@ -185,6 +202,16 @@ def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Co
     return sa.Column(name, sa.String(36), *rest, **options)
 
 
+def insert(dialect: str, table: sa.Table) -> Any:
+    """Make an INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    if dialect == "postgresql":
+        # Imported here, as on SQLite nobody needs it; see `make_partial`.
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
 def several(dialect: str, values: Iterable[str]) -> object:
     """Return many texts as the one value of a parameter, for `among`."""
     return list(values) if dialect == "postgresql" else orjson.dumps(list(values)).decode()
@@ -193,6 +220,6 @@ def several(dialect: str, values: Iterable[str]) -> object:
 def among(dialect: str, column: sa.ColumnElement[str], values: sa.BindParameter[object]) -> sa.ColumnElement[bool]:
     """Make the condition that a column of text has one of `several` values, which are one parameter."""
     if dialect == "postgresql":
-        return column == sa.any_(sa.type_coerce(values, postgresql.ARRAY(sa.String)))
+        return column == sa.any_(sa.type_coerce(values, sa.ARRAY(sa.String)))
     given = sa.func.json_each(values).table_valued("value")
     return column.in_(sa.select(given.c.value))

@@ -26,6 +26,7 @@ HEAVY = {
     "requests",
     "rich",
     "sqlalchemy",
+    "sqlalchemy.dialects.postgresql",
     "sqlalchemy.orm",
     "stevedore",
     "structlog",

@@ -1,13 +1,15 @@
 """Who holds how much of what: the rows a change of allocations reads, and the few statements that write it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from novakit import errors
 from novakit.store.engine import Row, Session
 from novakit.store.placement.tables import allocations, consumers, inventories, providers
+from novakit.store.schema import insert
 
 
 def _among(column: sa.Column[object]) -> sa.ColumnElement[bool]:
@@ -61,10 +63,11 @@ _SHIFT = (
     .where(inventories.c.provider_id == _P, inventories.c.resource_class == _C)
     .values(used=inventories.c.used + _D)
 )
-_ADD_NEW_CONSUMER = {
-    "postgresql": postgresql.insert(consumers).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(consumers).on_conflict_do_nothing(),
-}
+
+
+@lru_cache(maxsize=2)
+def _add_new_consumer(dialect: str) -> sa.Executable:
+    return cast("sa.Executable", insert(dialect, consumers).on_conflict_do_nothing())
 
 
 def _allowed(amount: sa.ColumnElement[int]) -> tuple[sa.ColumnElement[bool], ...]:
@@ -81,8 +84,8 @@ def _allowed(amount: sa.ColumnElement[int]) -> tuple[sa.ColumnElement[bool], ...
 _TAKE = _SHIFT.where(*_allowed(_D))
 _WANTED = (
     sa.func.unnest(
-        sa.cast(sa.bindparam("classes"), postgresql.ARRAY(sa.Text)),
-        sa.cast(sa.bindparam("amounts"), postgresql.ARRAY(sa.BigInteger)),
+        sa.cast(sa.bindparam("classes"), sa.ARRAY(sa.Text)),
+        sa.cast(sa.bindparam("amounts"), sa.ARRAY(sa.BigInteger)),
     )
     .table_valued(sa.column("c", sa.Text), sa.column("d", sa.BigInteger), name="wanted")
     .render_derived()
@@ -164,7 +167,7 @@ async def add_consumers(session: Session, rows: Sequence[dict[str, object]]) -> 
 
 async def add_new_consumer(session: Session, row: Mapping[str, object]) -> bool:
     """Record a consumer. Returns whether it was new; one that another writer is about to make is waited for."""
-    return bool(await session.changed(_ADD_NEW_CONSUMER[session.dialect], row))
+    return bool(await session.changed(_add_new_consumer(session.dialect), row))
 
 
 async def change_consumers(session: Session, rows: Sequence[dict[str, object]]) -> None:
