@@ -4,15 +4,18 @@ The idea: a topology is a host's whole wanted state, so one push serves everybod
 What is pushed to a host that answered the last time is what changed since; to one that does not know that any more, and
 after each failure, it is the whole. What host and conductor remember for that is memory alone, and may be lost.
 Requests for a host join the round that waits; a round waits `GATHER` when somebody waits for it, and longer when it
-is only news for others. Hosts that are due are read together, in a number of queries that does not grow with them.
+is only news for others. Hosts that are due are read together, in a number of queries that does not grow with them;
+those that were pushed to lately are due at the next beat, which is the same one for all, a beat each `REST`.
 The invariant: who calls `ensure` gets a push whose topology was read after the call. One push to a host at a time;
 what comes meanwhile is the next round. What a host keeps for strangers is read before the topology, so that what is
 adopted in between is in one of them at least; where the reading of the topology says that there is none, that is all.
 The cost: a round is 1 reading for all hosts that are due, 2 while there are strangers and 3 where it finds the first,
 and 1 call for each. `SHARE` keeps the reading to a third of
-the time. A host that nobody waits for has one push a second at most (`REST`), and where the news of one port go to
-hundreds of hosts, as they do in a large security group, they take a tenth of the time at most (`CALM`), down to
-one push to a host in `LONGEST`. Only routers and DHCP, which the new guest asks, hear at once.
+the time. A host that nobody waits for has one push from one beat to the next at most, and all of them one round but
+for those that were at rest; a push that somebody waited for is another, and never makes the news of others a round of
+their own. Where the news of one port go to hundreds of hosts, as they do in a large security group, they take a tenth
+of the time at most (`CALM`), down to one push to a host in `LONGEST`. Only routers and DHCP, which the new guest asks,
+hear of it at the next beat in any case.
 """
 
 import asyncio
@@ -40,7 +43,8 @@ and a server that is made alone waits for nobody."""
 LEISURE = 0.1
 """Seconds it waits when nobody does."""
 REST = 1.0
-"""Seconds between two pushes to a host for which nobody waits, so that a storm of changes is few pushes."""
+"""Seconds from one beat to the next, between which a host for which nobody waits has one push at most, so that a storm
+of changes is few pushes."""
 CALM = 9
 """How many times as long as a push took for which nobody waited, from its reading on, its host rests."""
 LONGEST = 5.0
@@ -101,21 +105,23 @@ class Wiring:
 
     def poke(self, hosts: Iterable[str]) -> None:
         """Say that these hosts are behind; their agents get the new topology soon."""
-        now = asyncio.get_running_loop().time()
+        due = asyncio.get_running_loop().time() + LEISURE
         for host in hosts:
-            self._join(host, max(now + LEISURE, self._rested.get(host, 0)))
+            self._join(host, due)
 
     async def ensure(self, host: str) -> Applied:
         """Wait until the host has all that is committed now. Raises Unreachable or RemoteError when it will not."""
-        joined = self._join(host, asyncio.get_running_loop().time() + GATHER)
-        joined.awaited = True
+        due = asyncio.get_running_loop().time() + GATHER
+        joined = self._join(host, due)
+        if not joined.awaited:
+            # Not as it was due for nobody, which may be long over where only the rest of the host held it up.
+            joined.due, joined.awaited = due, True
         return await asyncio.shield(joined.done)
 
     def _join(self, host: str, due: float) -> _Round:
         joined = self._waiting.get(host)
         if joined is None:
             joined = self._waiting[host] = _Round(asyncio.get_running_loop().create_future(), due)
-        joined.due = min(joined.due, due)
         self._wake.set()
         if not self._running:
             self._running = True
@@ -139,7 +145,7 @@ class Wiring:
     async def _until_due(self) -> None:
         self._wake.clear()
         now = asyncio.get_running_loop().time()
-        dues = [each.due for host, each in self._waiting.items() if host not in self._pushing]
+        dues = self._dues().values()
         if dues and min(dues) <= now:
             return
         try:
@@ -148,19 +154,37 @@ class Wiring:
         except TimeoutError:
             return
 
+    def _dues(self) -> dict[str, float]:
+        """Return when those rounds are due that no push to their host holds up."""
+        # Not before the rest of the host is over, which may have become longer since the round began to wait.
+        return {
+            host: each.due if each.awaited else max(each.due, self._rested.get(host, 0))
+            for host, each in self._waiting.items()
+            if host not in self._pushing
+        }
+
     def _take(self, now: float) -> dict[str, _Round]:
         """Take the rounds that are due, and with them all for which somebody waits.
 
         When nobody waits, those that are due soon go along: one reading of many hosts is cheaper than many readings.
         """
-        free = {host: each for host, each in self._waiting.items() if host not in self._pushing}
-        if not any(each.due <= now for each in free.values()):
+        dues = self._dues()
+        if not dues or min(dues.values()) > now:
             return {}
-        soon = now if any(each.awaited for each in free.values()) else now + REST / 2
-        taken = {host: each for host, each in free.items() if each.awaited or each.due <= soon}
-        for host in taken:
-            del self._waiting[host]
+        soon = now if any(self._waiting[host].awaited for host in dues) else now + REST / 2
+        taken = {}
+        for host, due in dues.items():
+            each = self._waiting[host]
+            if each.awaited or due <= soon:
+                del self._waiting[host]
+                taken[host] = each
+                # From now on, and not once it is read: who asks meanwhile is not to find the host rested.
+                self._rest(host, now + REST / 2 if each.awaited else max(now, due))
         return taken
+
+    def _rest(self, host: str, moment: float) -> None:
+        """Let a host rest until the beat after a moment, if it does not rest longer."""
+        self._rested[host] = max(self._rested.get(host, 0), (moment // REST + 1) * REST)
 
     async def _begin(self, rounds: Mapping[str, _Round]) -> None:
         began = asyncio.get_running_loop().time()
@@ -176,7 +200,6 @@ class Wiring:
                 _fail(each, Postponed(f"The network of {host} is not ready: {error!r}"))
             return
         for host, each in rounds.items():
-            self._rested[host] = asyncio.get_running_loop().time() + REST
             self._pushing[host] = world.spawn(
                 self._push(host, each, wanted[host], kept.get(host, NOTHING_KEPT), began), name=f"wiring/{host}"
             )
@@ -205,7 +228,7 @@ class Wiring:
         finally:
             if not current.awaited and not _serves(topology):
                 ended = asyncio.get_running_loop().time()
-                self._rested[host] = max(self._rested[host], ended + min(LONGEST, (ended - began) * CALM))
+                self._rest(host, ended + min(LONGEST - REST, (ended - began) * CALM))
             del self._pushing[host]
             self._wake.set()
 

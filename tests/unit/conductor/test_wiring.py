@@ -21,6 +21,7 @@ from novakit.network.hosts.topology import Built
 from novakit_hookspecs.networks import Applied, Router, Topology, Vif
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.testing.topologies import Draft, allow_tcp
+from tests.support.jumping import run
 
 ROUTER = Router(id="7a1f3c1e-5b1e-4a6c-9d59-0c2f5c3c9a10", interfaces=())
 
@@ -40,6 +41,8 @@ class Revisions:
     strangers: bool = False
     drawn: Topology | None = None
     """What every host is told, but for its revision; None where that is nothing."""
+    meanwhile: Callable[[Collection[str]], None] = lambda hosts: None
+    """Called with the hosts that are being read."""
 
     async def build(self, hosts: Collection[str]) -> Built:
         read = {
@@ -49,6 +52,7 @@ class Revisions:
         if self.drawn is not None:
             read = {host: attrs.evolve(self.drawn, revision=one.revision) for host, one in read.items()}
         self.reads.append(set(hosts))
+        self.meanwhile(hosts)
         await asyncio.sleep(0)
         if self.broken & set(hosts):
             raise ValueError("a row that nobody can read")
@@ -67,6 +71,8 @@ class Agents:
     """Agents that take what they are given, wait, or refuse."""
 
     taken: list[tuple[str, int]] = attrs.field(factory=list)
+    when: list[float] = attrs.field(factory=list)
+    """When each was taken, in the loop's time."""
     gone: set[str] = attrs.field(factory=set)
     slow: dict[str, asyncio.Event] = attrs.field(factory=dict)
     refusal: Exception | None = None
@@ -93,6 +99,7 @@ class Agents:
         if given and given.record.base not in self.has.get(host, ()):
             return None
         self.taken.append((host, revision))
+        self.when.append(asyncio.get_running_loop().time())
         if self.wires is None:
             return to_plain(Applied(revision=revision))
         self.has.setdefault(host, []).append(f"{host}/{len(self.taken)}")
@@ -196,19 +203,59 @@ async def test_a_topology_that_cannot_be_read_postpones_only_its_host(wiring: Wi
     assert isinstance(await wiring.ensure("broken"), Applied)
 
 
-async def test_pokes_without_a_waiter_are_joined_and_follow_each_other_slowly(
+def test_pokes_without_a_waiter_are_joined_and_follow_each_other_at_beats(
     wiring: Wiring, networks: Revisions, agents: Agents
 ) -> None:
-    networks.wanted["h"] = 1
-    for _ in range(50):
-        wiring.poke(["h", "other"])
-    await until(lambda: ("h", 1) in agents.taken)
-    assert len(networks.reads) == 1
-    networks.wanted["h"] = 2
-    began = asyncio.get_running_loop().time()
-    wiring.poke(["h"])
-    await until(lambda: ("h", 2) in agents.taken)
-    assert asyncio.get_running_loop().time() - began > module.REST / 2
+    async def poked() -> None:
+        await asyncio.sleep(0.2)
+        for _ in range(400):
+            wiring.poke(["h", "other"])
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+
+    run(poked())
+    assert networks.reads == [{"h", "other"}] * 6
+    first, *others = agents.when[::2]
+    assert first == pytest.approx(0.2 + module.LEISURE, abs=0.01)
+    assert others == pytest.approx([1, 2, 3, 4, 5], abs=0.01)
+
+
+@pytest.mark.parametrize("every", [0.5, 0.51, 0.37])
+def test_servers_that_are_made_one_after_another_cost_hosts_one_push_a_beat_in_one_round_for_all(
+    wiring: Wiring, networks: Revisions, agents: Agents, every: float
+) -> None:
+    hosts = [f"h{number}" for number in range(20)]
+    agents.wires = lambda given: Wired(revision=0)
+
+    async def made() -> None:
+        for host in hosts * 2:
+            wiring.poke(hosts)
+            await wiring.ensure(host)
+            await asyncio.sleep(every - module.GATHER)
+        await asyncio.sleep(module.REST)
+
+    run(made())
+    beats = int(40 * every) + 2
+    assert len(networks.reads) <= 40 + beats, "that of who waits, and one for all others"
+    assert len(agents.taken) <= 40 + beats * len(hosts)
+
+
+def test_what_is_poked_while_it_is_read_or_pushed_to_rests_as_it_would_afterwards(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    networks.meanwhile = wiring.poke
+
+    async def poked() -> None:
+        wiring.poke(["h"])
+        await asyncio.sleep(2.5)
+        agents.slow["h"] = asyncio.Event()
+        await asyncio.sleep(0.8)  # it is pushed to at the third beat
+        agents.slow["h"].set()
+        await asyncio.sleep(4)
+
+    run(poked())
+    assert agents.when[:4] == pytest.approx([0.1, 1, 2, 3.3], abs=0.01)
+    assert agents.when[4] >= 3.3 + 0.3 * module.CALM
 
 
 async def test_somebody_who_waits_makes_a_poked_host_due_at_once(wiring: Wiring, networks: Revisions) -> None:
@@ -249,7 +296,7 @@ async def test_a_host_whose_push_took_very_long_rests_five_seconds_at_most(
     ended = asyncio.get_running_loop().time()
     await until(lambda: not wiring._pushing)
     wiring.poke(["h"])
-    assert ended + module.REST < wiring._waiting["h"].due <= ended + 6
+    assert ended + module.REST < wiring._dues()["h"] <= ended + module.LONGEST
 
 
 async def test_a_host_that_nobody_waits_for_rests_the_longer_the_longer_its_push_took(
@@ -266,8 +313,8 @@ async def test_a_host_that_nobody_waits_for_rests_the_longer_the_longer_its_push
     await until(lambda: len(agents.taken) == 2)
     ended = loop.time()
     wiring.poke(["slow", "gateway"])
-    assert ended + 0.2 * module.CALM <= wiring._waiting["slow"].due <= ended + module.LONGEST
-    assert wiring._waiting["gateway"].due <= ended + module.REST
+    assert ended + 0.2 * module.CALM <= wiring._dues()["slow"] <= ended + module.LONGEST
+    assert wiring._dues()["gateway"] <= ended + module.REST
     assert (await wiring.ensure("slow")).revision == 0 and loop.time() < ended + module.REST
 
 
