@@ -20,6 +20,7 @@ from novakit.conductor.verbs import VERBS
 from novakit.store import Store, operations
 from tests.crash.quick import OPTIONS
 from tests.support.service import Api, Service
+from tests.support.stores import open_store
 
 AT_ONCE = 30
 WITHIN = 90.0
@@ -177,7 +178,7 @@ async def fight(state: Path, url: str, some: list[tuple[str, Request, Request]])
     (state / "novakit.toml").write_text(f'database = "{url}"\n{OPTIONS}')
     with Service(state, "--simulate", "4") as service:
         async with aiohttp.ClientSession() as session:
-            store = await Store.open(url)
+            store = await open_store(url)
             arena = Arena(service, session, store)
             await arena.open()
             for batch in by(some, AT_ONCE):

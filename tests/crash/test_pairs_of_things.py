@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from novakit.store import Store
 from tests.crash.quick import OPTIONS
 from tests.support.service import Api, Service
+from tests.support.stores import open_store
 
 COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
 AT_ONCE = 6
@@ -277,7 +278,7 @@ async def all_of(state: Path, url: str, some: list[tuple[str, str]]) -> None:
     (state / "novakit.toml").write_text(f'database = "{url}"\n{OPTIONS}')
     with Service(state, "--simulate", "4") as service:
         async with aiohttp.ClientSession() as session:
-            store = await Store.open(url)
+            store = await open_store(url)
             world = World(await Api.login(service, session, "novakit-admin"), store)
             await world.open()
             turns = asyncio.Semaphore(AT_ONCE)

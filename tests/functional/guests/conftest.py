@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from novakit.store import Store
-from tests.support.stores import sqlite_store
+from tests.support.stores import sqlite_store, store_on
 
 
 @pytest.fixture
@@ -19,10 +19,6 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def either_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """The same on each kind of database."""
-    if request.param == "sqlite":
-        store = await sqlite_store(tmp_path / "cloud.db")
-    else:
-        store = await Store.open(request.getfixturevalue("postgres_url"))
-        await store.create_all()
+    store = await store_on(request.param, request, tmp_path / "cloud.db")
     yield store
     await store.close()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from novakit.store import Store
 from novakit.store.compute import servers, strangers
 from tests.functional.guests.cloud import Cloud, Content, copied, put_back
+from tests.support.stores import open_store
 
 HOSTS = ("a", "b")
 STORES = ("current", "backup", "empty", "another's")
@@ -57,7 +58,7 @@ class Truth:
 
 
 async def _live(url: str, directory: Path, before: list[Any], after: list[Any], choice: str) -> None:
-    store = await Store.open(url)
+    store = await open_store(url)
     try:
         await put_back(store, {})
         async with Cloud.on(store, directory, HOSTS) as cloud:
@@ -120,7 +121,7 @@ def _explore(url: str, examples: int) -> None:
 
 
 async def _make(url: str) -> None:
-    store = await Store.open(url)
+    store = await open_store(url)
     try:
         await store.create_all()
     finally:

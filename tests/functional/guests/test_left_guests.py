@@ -21,15 +21,14 @@ from novakit.config import ConductorOptions
 from novakit.store import Store
 from novakit.store.compute import left_guests, servers
 from tests.functional.guests.cloud import Cloud, rewrite
+from tests.support.stores import store_on
 
 LATER = timedelta(days=400)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    sqlite = f"sqlite+aiosqlite:///{tmp_path}/cloud.db"
-    store = await Store.open(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
-    await store.create_all()
+    store = await store_on(request.param, request, tmp_path / "cloud.db")
     yield store
     await store.close()
 

@@ -20,6 +20,7 @@ from novakit.store.compute import servers
 from novakit_simulated.journal import Journal
 from tests.functional.guests.cloud import Cloud
 from tests.support.service import Service
+from tests.support.stores import sqlite_store
 
 BUILDING = {"power": "building", "why": "", "devices": []}
 """What a host has of a guest whose making was cut off: a disk, and no domain."""
@@ -27,8 +28,7 @@ BUILDING = {"power": "building", "why": "", "devices": []}
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 

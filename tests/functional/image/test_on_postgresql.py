@@ -13,11 +13,12 @@ from novakit.image import Images
 from novakit.image.records import NewImage
 from novakit.store import Store
 from novakit.store.images import ImageQuery
+from tests.support.stores import open_store
 
 
 @pytest.fixture
 async def store(postgres_with_tables: str) -> AsyncIterator[Store]:
-    store = await Store.open(postgres_with_tables)
+    store = await open_store(postgres_with_tables)
     yield store
     await store.close()
 

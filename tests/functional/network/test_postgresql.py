@@ -16,17 +16,17 @@ from novakit.network.networks import NewNetwork
 from novakit.network.ports import NewPort, PortChange
 from novakit.network.records import WantedAddress
 from novakit.network.subnets import NewSubnet
-from novakit.store import Store
 from novakit.store.network import hosts, rows
 from novakit.store.network.ports import StoredPort
 from novakit.store.network.topologies.applied import HostState, states
 from novakit.store.network.touched import Touched, touch
 from novakit_hookspecs.networks import Applied, Vif
+from tests.support.stores import open_store
 
 
 @pytest.fixture
 async def networks(postgres_with_tables: str) -> AsyncIterator[Networks]:
-    store = await Store.open(postgres_with_tables)
+    store = await open_store(postgres_with_tables)
     yield Networks(store)
     await store.close()
 

@@ -21,7 +21,7 @@ from novakit.network.security_group_rules import NewRule
 from novakit.network.security_groups import NewSecurityGroup
 from novakit.network.subnets import NewSubnet, SubnetChange
 from novakit.store import Store
-from tests.support.stores import sqlite_store
+from tests.support.stores import open_store, sqlite_store
 
 HOSTS = ("a", "b", "c", "d")
 ADMIN = RequestContext(request_id="r", user_id="u", project_id="p", roles=frozenset({"admin", "member"}))
@@ -333,7 +333,7 @@ async def on_sqlite(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def on_postgres(postgres_with_tables: str) -> AsyncIterator[Store]:
-    store = await Store.open(postgres_with_tables)
+    store = await open_store(postgres_with_tables)
     yield store
     await store.close()
 

@@ -18,9 +18,8 @@ from multidict import CIMultiDictProxy
 from novakit.api.placement import SERVICE
 from novakit.context import RequestContext
 from novakit.placement import Placement
-from novakit.store import Store
 from tests.functional.placement.clouds import CLOUDS
-from tests.support.stores import sqlite_store
+from tests.support.stores import open_store, sqlite_store
 
 _package = importlib.util.find_spec("placement")
 assert _package is not None and _package.submodule_search_locations
@@ -106,7 +105,7 @@ async def test_file(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ON_POSTGRESQL)
 async def test_file_on_postgresql(name, postgres_with_tables, monkeypatch):
-    await run_file(name, await Store.open(postgres_with_tables), monkeypatch)
+    await run_file(name, await open_store(postgres_with_tables), monkeypatch)
 
 
 async def run_file(name, store, monkeypatch):

@@ -18,6 +18,7 @@ from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store import Session, Store, operations
 from novakit.store.engine import Row
+from tests.support.stores import sqlite_store
 
 OWNER, OTHER = "this engine", "another engine"
 LOCKED = sa.exc.OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
@@ -47,8 +48,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/operations.db")
-    await made.create_all()
+    made = await sqlite_store(tmp_path / "operations.db")
     yield made
     await made.close()
 

@@ -33,7 +33,7 @@ from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.servers import Guest, Power
-from tests.support.stores import sqlite_store
+from tests.support.stores import open_store, sqlite_store
 from tests.support.targets import serve_some
 
 
@@ -46,7 +46,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
 
 @pytest.fixture
 async def parts_on_postgresql(postgres_with_tables: str, tmp_path: Path) -> AsyncIterator[Parts]:
-    store = await Store.open(postgres_with_tables)
+    store = await open_store(postgres_with_tables)
     yield await _parts(store, tmp_path)
     await store.close()
 

@@ -15,6 +15,7 @@ from novakit.conductor.verbs.delete import DELETE
 from novakit.context import RequestContext
 from novakit.store import Store, operations
 from novakit.store.compute.servers import servers
+from tests.support.stores import sqlite_store
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 CALLER = RequestContext(request_id="req-1", user_id="u", project_id="mine", roles=("member",))
@@ -22,8 +23,7 @@ CALLER = RequestContext(request_id="req-1", user_id="u", project_id="mine", role
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/s.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "s.db")
     yield store
     await store.close()
 

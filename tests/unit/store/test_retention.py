@@ -20,13 +20,13 @@ from novakit.store.compute.strangers import strangers
 from novakit.store.identity import revocations
 from novakit.store.images import deleted_images
 from novakit.store.login_attempts import login_attempts
-from novakit.store.migrate import migrate
 from novakit.store.network.networks import networks
 from novakit.store.network.ports import ports
 from novakit.store.placement.tables import allocations, consumers, providers
 from novakit.store.scheduler import decisions as decision_rows
 from novakit.store.scheduler.decisions import decisions
 from novakit.store.schema import metadata
+from tests.support.stores import store_on
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 OPTIONS = RetentionOptions(deleted_servers_days=30, operations_days=90, decisions_days=14)
@@ -44,10 +44,7 @@ def ago(days: float) -> datetime:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    sqlite = f"sqlite+aiosqlite:///{tmp_path}/x.db"
-    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    await migrate(url)
-    opened = await Store.open(url)
+    opened = await store_on(request.param, request, tmp_path / "x.db")
     with world.using(Clock()):
         async with opened.write() as session:
             await deployment.begin(session, world.new_id(), "new")
