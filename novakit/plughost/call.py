@@ -4,7 +4,7 @@ The idea: a call is a task of its own whose outcome is a value, so that nothing 
 included, reaches the event loop, and that giving a call up does not depend on whether it heeds its cancellation.
 The invariant: within the call's time and `_GRACE` whoever calls has an answer, one of the contract's three refusals or
 a Fault that names the plugin and is counted. Only code that never awaits gets around it, for it holds the loop itself.
-The cost: 18 µs of CPU a call, beside what the plugin does.
+The cost: 11 µs of CPU a call that has its answer at hand, 17 one that waits, beside what the plugin does.
 """
 
 import asyncio
@@ -43,7 +43,10 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     try:
         # Not the task itself is waited for: it may ignore its cancellation.
         with tracing.below(f"plugin.{name}", plugin__name=plugin.name), Deadline(within):
-            await over(task)
+            # One that has its answer at hand is over by then, and need not be waited for.
+            await asyncio.sleep(0)
+            if not task.done():
+                await over(task)
     except TimeoutError:
         pass  # that the task is not done says it below
     except asyncio.CancelledError:

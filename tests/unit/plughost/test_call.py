@@ -31,6 +31,16 @@ async def test_the_answer_comes_through_and_the_call_is_counted(plugin: Plugin) 
     assert (plugin.tallies["prepare"].calls, plugin.tallies["prepare"].faults) == (1, 0)
 
 
+async def test_an_answer_that_is_at_hand_takes_one_turn_of_the_loop(plugin: Plugin) -> None:
+    async def work() -> int:
+        return 7
+
+    call = asyncio.create_task(guarded(plugin, "prepare", work(), 1))
+    await asyncio.sleep(0)  # it begins
+    await asyncio.sleep(0)
+    assert call.done() and call.result() == 7
+
+
 async def test_what_a_plugin_says_on_purpose_keeps_its_meaning(plugin: Plugin) -> None:
     with pytest.raises(RefusedByPlugin, match="no such card") as refused:
         await guarded(plugin, "prepare", _raise(Refused("no such card")), 1)
