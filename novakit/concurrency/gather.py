@@ -1,12 +1,13 @@
 """Gathers items that arrive together, so that many small writes become one transaction.
 
 The idea: the first item starts a worker, which lets everybody run once and then takes all that wait; what comes while
-it works is the next batch. Nobody waits for company: a batch is as large as the load makes it. Only with `linger` a
+it works is the next batch. Where the last batch had company everybody runs once more, as those who ask together are
+rarely ready in the same turn. Nobody waits for company: a batch is as large as the load makes it. Only with `linger` a
 batch waits a moment for as many as were there last time: eight clients that ask again as soon as they are answered else
 become two fours, which pay for two transactions (0.64 ms of CPU for each PUT /allocations, and 0.49 together).
 The invariant: each caller gets the result of its own item, or the error that it alone caused: a batch that fails is
 done again one by one. An item whose caller has gone is done nevertheless.
-The cost: 6 µs for each item of a batch, 13 µs for one that comes alone.
+The cost: 6 µs for each item of a batch, 11 µs for one that comes alone.
 """
 
 import asyncio
@@ -53,8 +54,9 @@ class Gather(Generic[I, O]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                # Once round the loop, so that everybody who is ready to ask now is in this batch.
-                await asyncio.sleep(0)
+                if self._expected > 1:
+                    # Once more round the loop, for those whom the same answer has let go on.
+                    await asyncio.sleep(0)
                 if self.linger:
                     await self._company()
                 batch, self._waiting = self._waiting[: self.most], self._waiting[self.most :]

@@ -39,6 +39,26 @@ async def test_what_comes_while_work_is_done_is_the_next_batch() -> None:
     assert batches == [[1], [7, 8]]
 
 
+async def test_who_was_alone_the_last_time_waits_for_nobody_and_who_had_company_waits_one_turn_for_it() -> None:
+    batches: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        return list(items)
+
+    async def later(number: int) -> int:
+        await asyncio.sleep(0)
+        return await same(number)
+
+    same = Gather(work)
+    await same(1)
+    await asyncio.gather(same(2), later(3))
+    assert batches == [[1], [2], [3]]
+    await asyncio.gather(same(4), same(5))
+    await asyncio.gather(same(6), later(7))
+    assert batches == [[1], [2], [3], [4, 5], [6, 7]]
+
+
 async def test_one_that_cannot_be_done_costs_only_itself() -> None:
     async def work(items: Sequence[int]) -> list[float]:
         return [10 / item for item in items]
