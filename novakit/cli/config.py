@@ -10,6 +10,7 @@ import structlog
 from novakit import config
 from novakit.cli import paths
 from novakit.config import files, nova_conf
+from novakit.config.quoting import printable
 from novakit.config.spellings import Document
 from novakit.errors import ConfigError
 
@@ -58,7 +59,7 @@ def bring_in(args: argparse.Namespace) -> int:
     translated = nova_conf.translate(content, _require_order)
     print(translated.toml())
     for sentence in translated.left_out:
-        print(f"left out: {nova_conf.printable(sentence)}.", file=sys.stderr)
+        print(f"left out: {printable(sentence)}.", file=sys.stderr)
     return 0
 
 
@@ -76,7 +77,7 @@ def look(args: argparse.Namespace) -> int:
     chosen = config.Config(state=paths.resolved(args.state), **config.read(path))
     app.look_ahead(chosen)
     for sentence in chosen.warnings:
-        print(nova_conf.printable(sentence))
+        print(printable(sentence))
     print(f"{path} is in order.")
     return 0
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 
 from novakit.config import devices, meanings, nova, spellings
+from novakit.config.quoting import printable
 from novakit.config.spellings import Document, table_in
 from novakit.errors import ConfigError
 
@@ -117,11 +118,6 @@ def _literal(values: Sequence[str]) -> object:
         if other := re.search(r"(?<![$\\])\$(\w+|\{[\w.:]+\})", value):
             raise ValueError(f"refers to another option, {other[0]}, which is not supported; write the value itself")
     return values[0] if len(values) == 1 else list(values)
-
-
-def printable(text: str) -> str:
-    """Return text that a terminal shows and does not obey."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _options(content: str) -> dict[Place, list[str]]:

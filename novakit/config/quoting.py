@@ -30,3 +30,8 @@ def located(path: Path) -> str:
     """Return a path as `named` does, but whole: its end says which file it is, and readers go there."""
     text = str(path)[:LONGEST_PATH]
     return text if re.fullmatch(r"[\w.:/-]+", text) else repr(text)
+
+
+def printable(text: str) -> str:
+    """Return text that a terminal shows and does not obey."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
