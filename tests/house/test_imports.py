@@ -78,6 +78,6 @@ def test_a_command_that_asks_a_service_imports_no_service(command: str) -> None:
 
 def test_a_service_imports_what_it_needs_with_no_policy_file_no_image_and_a_new_database(tmp_path: Path) -> None:
     modules = loaded(SERVES, "--state", str(tmp_path / "state"), "--listen", f"127.0.0.1:{free_port()}")
-    needs = {"aiohttp", "argon2", "cattrs", "cryptography", "numpy", "rich", "sqlalchemy", "stevedore", "structlog"}
+    needs = {"aiohttp", "argon2", "cattrs", "cryptography", "numpy", "sqlalchemy", "stevedore", "structlog"}
     assert HEAVY & modules == needs
     assert not [name for name in modules if name.startswith("novakit_driver_")]
