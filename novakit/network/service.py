@@ -38,6 +38,7 @@ from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
 from novakit.store.network.ports import StoredPort, owners, server_at, server_groups
 from novakit.store.network.security_groups import StoredSecurityGroup
+from novakit.store.network.surroundings import Mark
 from novakit.store.network.touched import Touched
 from novakit_hookspecs.networks import Applied, Topology, VifBinding
 
@@ -111,10 +112,10 @@ class Networks(Transactions):
             named = await rows.find(session, StoredSecurityGroup, id=trusted)
         return found, {row.id: (row.name, row.project_id) for row in named}
 
-    async def noted(self, hosts: Collection[str]) -> dict[str, NotedNetworks]:
-        """Read what each host is to note of the networks around its guests."""
+    async def noted(self, hosts: Collection[str], marked: Mark | None = None) -> dict[str, NotedNetworks]:
+        """Read what each host is to note of the networks around its guests, as they were at a mark or are now."""
         async with self.store.read() as session:
-            return await self._noting.read(session, hosts)
+            return await self._noting.read(session, hosts, marked)
 
     async def allocate(
         self,

@@ -5,8 +5,9 @@ routers sees may be one of anybody's router or floating IP, and then concerns ev
 instead, and concerns the host of that guest alone.
 The invariant: while a host has strangers its note stays as it is, since it may hold what is around them and this
 database does not know it. So it does until the host has reported to this process, as only then its strangers are known.
-The cost: five statements a round for up to `TOGETHER` hosts and two for as many more, while nothing but guests' ports
-changes, and at most a thirtieth of the time; a note that says the same is neither written nor sent.
+The cost: three statements a round for up to `TOGETHER` hosts, and for as many more one, or two where the host of
+routers has no news, while nothing but guests' ports changes, and at most a thirtieth of the time; a note that says the
+same is neither written nor sent.
 """
 
 from collections.abc import Collection, Iterable
@@ -22,7 +23,6 @@ from novakit.conductor.guests import note as notes
 from novakit.conductor.parts import Parts
 from novakit.network.hosts.noted import NO_NOTE, NOTHING, UNREADABLE, UNSEALED, HeardNetworks, NotedNetworks
 from novakit.network.hosts.noting import MOST
-from novakit.store.compute import strangers
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import surroundings
 
@@ -92,21 +92,22 @@ class NetworkNotes:
 
     async def _write(self, changed: Collection[str]) -> None:
         async with self.parts.store.read() as session:
-            known = await network_hosts.every(session)
-            strange = await strangers.counts(session)
-            is_served = any(row.gateway and row.host in changed for row in known)
-            mark = await surroundings.mark(session) if is_served else self._mark
-        everywhere = mark != self._mark
+            known = await network_hosts.noting(session)
+            is_served = any(row.is_gateway and row.host in changed for row in known)
+            mark = await surroundings.mark(session) if is_served else None
+        # What changes after this mark is told of by another push to that host, and noted in the next round.
+        everywhere = mark is not None and mark != self._mark
         due: list[str] = []
         for row in known:
-            if row.host in strange:
+            if row.has_strangers:
                 self._versions.pop(row.host, None)  # so that its next report asks for the note again
             elif row.host in self._reported and (everywhere or row.host in changed):
                 due.append(row.host)
         for place in range(0, len(due), TOGETHER):
-            for host, noted in (await self.parts.networks.noted(due[place : place + TOGETHER])).items():
+            for host, noted in (await self.parts.networks.noted(due[place : place + TOGETHER], mark)).items():
                 await self._write_one(host, noted)
-        self._mark = mark
+        if mark is not None:
+            self._mark = mark
 
     async def _write_one(self, host: str, noted: NotedNetworks) -> None:
         kept, said = self._versions.get(host), self._said.get(host)

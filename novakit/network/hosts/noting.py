@@ -6,7 +6,8 @@ go all the time; of all else one statement, `surroundings.mark`, says whether an
 The invariant: the part of a port is found by everything that it is made of. Every other part is found by an id, and was
 read after the mark that it is remembered under; so while the mark is the same, the part is, too. A note thus says what
 it would say if nothing were remembered, whoever changes the database.
-The cost: two statements for any number of hosts, and 10 µs for each guest; what is not remembered costs six statements
+The cost: two statements for any number of hosts, one where the mark was read before, and 10 µs for each guest; what is
+not remembered costs six statements
 for networks, four for floating IPs, and two for each step of trust between groups. What is remembered takes 3 kB for
 a guest, and 1 kB for each row of what is around them.
 """
@@ -105,10 +106,15 @@ class Noting:
     _era: _Era = attrs.field(factory=lambda: _Era(()))
     _hosts: BoundedMemory[_Host] = attrs.field(factory=lambda: BoundedMemory(MOST))
 
-    async def read(self, session: Session, hosts: Collection[str]) -> dict[str, NotedNetworks]:
-        """Read what the guests of each host live with; a note that says what the last one said is the same object."""
+    async def read(
+        self, session: Session, hosts: Collection[str], marked: Mark | None = None
+    ) -> dict[str, NotedNetworks]:
+        """Read what the guests of each host live with; a note that says what the last one said is the same object.
+
+        `marked` is a mark that was read before: what has changed since may be missing in the notes.
+        """
         # Before all else: what is read later may be newer than the mark, and is then read again under the next one.
-        now = await mark(session)
+        now = await mark(session) if marked is None else marked
         if now != self._era.mark:
             self._era = _Era(now)
         era = self._era  # another reading may begin a new one meanwhile

@@ -1,12 +1,13 @@
 """Which state of the network each host should have, and which one it has."""
 
 from collections.abc import Collection, Iterable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import attrs
 import sqlalchemy as sa
 
 from novakit import world
+from novakit.store.compute.strangers import strangers
 from novakit.store.engine import Session
 from novakit.store.network.rows import StoredRow, records
 from novakit.store.schema import metadata
@@ -106,6 +107,26 @@ _EVERY = sa.select(network_hosts).order_by(network_hosts.c.host)
 async def every(session: Session) -> list[StoredHost]:
     """Fetch what is known of all hosts."""
     return await records(session, StoredHost, _EVERY)
+
+
+class NotingHost(NamedTuple):
+    """A host that keeps a note of the networks around its guests."""
+
+    host: str
+    is_gateway: bool
+    has_strangers: bool
+
+
+_NOTING = sa.select(
+    network_hosts.c.host,
+    network_hosts.c.gateway,
+    sa.exists(sa.select(strangers.c.guest).where(strangers.c.host == network_hosts.c.host)),
+).order_by(network_hosts.c.host)
+
+
+async def noting(session: Session) -> list[NotingHost]:
+    """Fetch all hosts and whether they have strangers, in one statement."""
+    return [NotingHost(host, gateway == 1, bool(strange)) for host, gateway, strange in await session.rows(_NOTING)]
 
 
 async def overtake(session: Session, host: str, revision: int) -> None:
