@@ -11,7 +11,6 @@ which runs on one host those filters and weighers that read what a claim changes
 
 import math
 from collections.abc import Sequence
-from operator import attrgetter
 
 import attrs
 import numpy as np
@@ -24,13 +23,12 @@ from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.groups import ANTI_AFFINITY, Groups
 from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.ask import are_alike
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import Decision
 from novakit.scheduler.tries import Try, Waiting
 from novakit_hookspecs.scheduling import Ask
-
-_BUT_IDS = attrgetter(*(field.name for field in attrs.fields(Ask) if field.name not in ("server_id", "request_id")))
 
 
 @attrs.define
@@ -43,7 +41,7 @@ class _Last:
     place: int
 
     def serves(self, ask: Ask) -> bool:
-        return _BUT_IDS(self.asked) == _BUT_IDS(ask)
+        return are_alike(self.asked, ask)
 
     def again(self, ask: Ask, state: CloudState) -> Decision:
         """Make the record of a further server of the same request."""

@@ -18,7 +18,7 @@ from novakit.placement import Placement
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.picture.measurements import MAX_AGE
 from novakit.scheduler.picture.state import CloudState
-from novakit.scheduler.pipeline.ask import checked
+from novakit.scheduler.pipeline.ask import Checking, checked
 from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.steps import AnyPipelineStep
 from novakit.scheduler.plugins import offered
@@ -95,6 +95,7 @@ class SchedulerService(SchedulerCalls):
 
     scheduler: Scheduler
     rows: Callable[[], Sequence[PluginRow]] = tuple
+    _checked: Checking = attrs.field(init=False, factory=Checking)
 
     async def select(
         self, asks: tuple[Ask, ...], earlier: Mapping[str, Earlier] | None = None
@@ -102,7 +103,7 @@ class SchedulerService(SchedulerCalls):
         if not 0 < len(asks) <= MAX_ASKS:
             raise errors.BadRequest(f"select takes 1 to {MAX_ASKS} servers, not {len(asks)}.")
         try:
-            return tuple(await self.scheduler.select([checked(one) for one in asks], earlier or {}))
+            return tuple(await self.scheduler.select([self._checked(one) for one in asks], earlier or {}))
         except Exception as error:
             if is_passing(error):
                 raise Busy(f"The database could not take the claim just now: {type(error).__name__}.") from error

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -23,6 +24,14 @@ _DERIVED = ("groups", "isolate_groups", "implied")
 """What the extra specs say, whoever says it too."""
 _RESOURCE = re.compile(r"resources:([A-Z][A-Z0-9_]{0,254})")
 _TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
+
+
+_BUT_IDS = attrgetter(*(field.name for field in attrs.fields(Ask) if field.name not in ("server_id", "request_id")))
+
+
+def are_alike(one: Ask, other: Ask) -> bool:
+    """Return whether two asks are for the same, for whichever server."""
+    return _BUT_IDS(one) == _BUT_IDS(other)
 
 
 def from_plain(body: Mapping[str, object]) -> Ask:
@@ -53,6 +62,25 @@ def from_plain(body: Mapping[str, object]) -> Ask:
         if not isinstance(fields[name], Mapping):
             raise errors.BadRequest(f"{name} of a request for a host must be an object.")
     return checked(Ask(**fields))
+
+
+@attrs.define
+class Checking:
+    """Holds asks to their limits, one after the other; one that is like the last is taken for as good as that."""
+
+    _asked: Ask | None = None
+    """The last one as it came."""
+    _checked: Ask | None = None
+    """And as it was found."""
+
+    def __call__(self, ask: Ask) -> Ask:
+        """Do as `checked`."""
+        if self._asked is not None and self._checked is not None and ask.server_id and are_alike(ask, self._asked):
+            # With its own hints: what is equal need not be the same, such as 1 and True.
+            return attrs.evolve(self._checked, server_id=ask.server_id, request_id=ask.request_id, hints=ask.hints)
+        self._checked = checked(ask)
+        self._asked = ask
+        return self._checked
 
 
 def checked(ask: Ask) -> Ask:
