@@ -110,6 +110,8 @@ class Scheduler:
         self._queue.extend(waiting)
         if self._drain is None or self._drain.done():
             self._drain = world.spawn(self._work(), name="scheduler/select")
+        if len(waiting) == 1:  # as nearly always: to gather one answer takes a turn of the loop more
+            return [await waiting[0].answer]
         return list(await asyncio.gather(*(one.answer for one in waiting)))
 
     async def dry_run(self, ask: Ask) -> DecisionRecord:
