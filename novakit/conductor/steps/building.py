@@ -105,8 +105,7 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
         work.memory = attrs.evolve(memory, decision=result.decision_id)
         raise _refusal(result, memory.failures, memory.full)
     zone = result.availability_zone or "nova"
-    work.memory = attrs.evolve(
-        memory,
+    work.remember(
         decision=result.decision_id,
         host=result.host,
         node=result.node,
@@ -264,7 +263,7 @@ async def _meet(work: Work[B], parts: Parts, ports: Collection[str]) -> Power | 
 async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
     """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own."""
     host = work.host
-    work.memory = attrs.evolve(work.memory, builds=(*work.memory.builds, (host, worked)))
+    work.remember(builds=(*work.memory.builds, (host, worked)))
     await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
 
 

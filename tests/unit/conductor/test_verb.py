@@ -100,3 +100,13 @@ def test_what_was_just_written_is_not_read_anew_and_would_be_read_as_the_same() 
     assert work.memory is memory and work.seen == {"server": {}} and work.beside == {"trace": "t"}
     assert CREATE.work(row, {}).memory == memory
     assert CREATE.work(row, {MEMORY: Memory(host="h")}).memory == memory
+
+
+def test_what_an_operation_learns_takes_the_place_of_what_it_knew_and_nothing_else_is_lost() -> None:
+    memory = Creating(networks=(Requested(network_id="n"),), admin_pass="x", excluded=("a",), tries=2)
+    row = {**dict.fromkeys(("id", "kind", "server_id", "project_id", "user_id", "request_id"), "x"), "attempt": 1}
+    work = CREATE.work({**row, "events": [], "data": to_plain(memory)}, {})
+    work.remember(host="h", excluded=["a", "b"])
+    assert work.memory == attrs.evolve(memory, host="h", excluded=("a", "b"))
+    with pytest.raises(TypeError):
+        work.remember(unknown=1)
