@@ -6,7 +6,7 @@ What a type needs is worked out once: a host's topology has thousands of fields,
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from itertools import takewhile
 from operator import attrgetter
@@ -56,7 +56,9 @@ def _writer(kind: _Kind) -> _Turn:
     return lambda value: value
 
 
-def _plain_list(values: Iterable[object]) -> list[object]:
+def _plain_list(values: Collection[object]) -> list[object]:
+    if not values:  # as most are
+        return []
     plain = []
     for each in values:
         kind: _Kind = type(each)
