@@ -42,6 +42,8 @@ MAX_SERVERS = 1000
 
 LONGEST_NAME, LONGEST_LABEL = 255, 63
 """Characters of a server's name, and of one label of a host name."""
+_DASHED, _NO_LABEL = re.compile(r"[\s_.]"), re.compile(r"[^a-z0-9-]")
+"""What is a dash in a host name, and what is left out of it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -367,6 +369,6 @@ def hostname_of(name: str, suffix: str = "") -> str:
     where the name holds nothing that a host name may, also where there is a suffix.
     """
     ascii_name = name.encode("ascii", "ignore").decode().lower()
-    label = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_.]", "-", ascii_name)).strip("-")
+    label = _NO_LABEL.sub("", _DASHED.sub("-", ascii_name)).strip("-")
     label = label[: LONGEST_LABEL - len(suffix)].strip("-")
     return f"{label}{suffix}" if label else ""
