@@ -102,7 +102,7 @@ class Wires:
         # Each heartbeat applies the same one again.
         if topology is before:
             return
-        if not _differ_in_passing_alone(before, topology):
+        if not topologies.differ_in_passing_alone(before, topology):
             self._is_urgent.set()
         elif self._is_written and (topology.groups, topology.networks) == (before.groups, before.networks):
             return
@@ -139,14 +139,6 @@ class Wires:
             log.warning(
                 "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
             )
-
-
-def _differ_in_passing_alone(before: Topology, now: Topology) -> bool:
-    """Return whether nothing else is another than members of groups and leases, which come and go with any server."""
-    if now.ports != before.ports or now.routers != before.routers or len(now.networks) != len(before.networks):
-        return False
-    pairs = zip(before.networks, now.networks, strict=True)
-    return all(was is each or topologies.differ_in_leases_alone(was, each) for was, each in pairs)
 
 
 def completed(topology: Topology, kept: Kept, last: Topology) -> Topology:

@@ -110,6 +110,14 @@ def differ_in_members_alone(before: Topology, now: Topology) -> bool:
     return bool(now.groups) and all(map(is_, _BUT_GROUPS(before), _BUT_GROUPS(now)))
 
 
+def differ_in_passing_alone(before: Topology, now: Topology) -> bool:
+    """Return whether nothing else is another than members of groups and leases, which come and go with any server."""
+    if now.ports != before.ports or now.routers != before.routers or len(now.networks) != len(before.networks):
+        return False
+    pairs = zip(before.networks, now.networks, strict=True)
+    return all(was is each or differ_in_leases_alone(was, each) for was, each in pairs)
+
+
 def change_of(next: NextTopology) -> TopologyChange:
     """Return what makes the next topology of the one before."""
     networks = _differences(next.before.networks, next.now.networks, _ID, differ_in_leases_alone)
