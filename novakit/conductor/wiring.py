@@ -10,7 +10,8 @@ The invariant: who calls `ensure` gets a push whose topology was read after the 
 what comes meanwhile is the next round. What a host keeps for strangers is read before the topology, so that what is
 adopted in between is in one of them at least; where the reading of the topology says that there is none, that is all.
 The cost: a round is 1 reading for all hosts that are due, 2 while there are strangers and 3 where it finds the first,
-and 1 call for each. `SHARE` keeps the reading to a third of
+and 1 call for each; what became of it is 1 statement for all that are recorded together, and where nobody waits for it
+and it is the revision alone, it waits for another record, or two beats at most. `SHARE` keeps the reading to a third of
 the time. A host that nobody waits for has one push from one beat to the next at most, and all of them one round but
 for those that were at rest; a push that somebody waited for is another, and never makes the news of others a round of
 their own. Where the news of one port go to hundreds of hosts, as they do in a large security group, they take a tenth
@@ -27,7 +28,7 @@ import structlog
 
 from novakit import world
 from novakit.bus import RemoteError, RemoteNotFound, Targets, Unreachable
-from novakit.bus.topologies import NextTopology, differ_in_members_alone
+from novakit.bus.topologies import NextTopology, differ_in_members_alone, differ_in_passing_alone
 from novakit.calls.host import NOTHING_KEPT, HostCalls, Kept, Wired
 from novakit.concurrency.bounded import BoundedMemory
 from novakit.conductor.work import Postponed
@@ -81,6 +82,8 @@ class _KnownTopology:
     mark: str
     topology: Topology
     vifs: Mapping[str, Vif]
+    is_well: bool
+    """Whether it could make all of it."""
 
 
 @attrs.define
@@ -102,6 +105,9 @@ class Wiring:
     _running: bool = False
     _strangers: bool = True
     """Whether there were strangers when topologies were read last."""
+    _unrecorded: dict[str, Applied] = attrs.field(factory=dict)
+    """What hosts made of news, where nothing of it but the revision is to be recorded."""
+    _recording: asyncio.Task[None] | None = None
 
     def poke(self, hosts: Iterable[str]) -> None:
         """Say that these hosts are behind; their agents get the new topology soon."""
@@ -218,7 +224,7 @@ class Wiring:
 
     async def _push(self, host: str, current: _Round, topology: Topology, kept: Kept, began: float) -> None:
         try:
-            current.done.set_result(await self._apply(host, topology, kept))
+            current.done.set_result(await self._apply(host, topology, kept, is_awaited=current.awaited))
         except (RemoteError, Unreachable) as error:
             log.info("host did not take its topology", host=host, why=str(error))
             _fail(current, error)
@@ -232,9 +238,12 @@ class Wiring:
             del self._pushing[host]
             self._wake.set()
 
-    async def _apply(self, host: str, topology: Topology, kept: Kept) -> Applied:
-        applied = await self._give(host, topology, kept)
-        await self.networks.record_applied(host, applied)
+    async def _apply(self, host: str, topology: Topology, kept: Kept, *, is_awaited: bool) -> Applied:
+        applied, is_passing = await self._give(host, topology, kept)
+        if is_passing and not is_awaited:
+            self._record_later(host, applied)
+        else:
+            await self._record(host, applied)
         if applied.revision > topology.revision:
             # The host has seen more than this database has: of a backup, the revisions begin anew above the host's.
             await self.networks.overtake(host, applied.revision)
@@ -243,8 +252,37 @@ class Wiring:
             log.warning("part of a host's network is not there", host=host, thing=thing, why=why)
         return applied
 
-    async def _give(self, host: str, topology: Topology, kept: Kept) -> Applied:
-        """Have a host apply a topology, and return all that became of it."""
+    async def _record(self, host: str, applied: Applied) -> None:
+        """Record what a host made of its topology, and with it what waits to be recorded of others."""
+        self._unrecorded.pop(host, None)
+        if self._unrecorded:
+            await asyncio.gather(self.networks.record_applied(host, applied), self._record_others())
+        else:
+            await self.networks.record_applied(host, applied)
+
+    def _record_later(self, host: str, applied: Applied) -> None:
+        self._unrecorded[host] = applied
+        if self._recording is None or self._recording.done():
+            self._recording = world.spawn(self._record_soon(), name="wiring/record")
+
+    async def _record_soon(self) -> None:
+        while waiting := self._unrecorded:
+            await asyncio.sleep(REST)
+            if waiting is self._unrecorded:  # nobody has recorded it meanwhile
+                await self._record_others()
+
+    async def _record_others(self) -> None:
+        made, self._unrecorded = self._unrecorded, {}
+        try:
+            await self.networks.record_all(made)
+        except Exception as error:  # a border: they are behind then, and are pushed to again
+            log.warning("what hosts made of news could not be recorded", hosts=len(made), why=repr(error))
+
+    async def _give(self, host: str, topology: Topology, kept: Kept) -> tuple[Applied, bool]:
+        """Have a host apply a topology, and return all that became of it.
+
+        Beside it stands whether nothing of that but the revision can be another than it was recorded the last time.
+        """
         known = self._known.pop(host)
         wired: Wired | None = None
         if known is not None:
@@ -262,8 +300,10 @@ class Wiring:
         # One message of a host is bounded, and what is remembered of many must be, too: it counts as what it tells of.
         if wired.mark and _is_short(wired):
             size = max(len(topology.ports), len(applied.vifs))
-            self._known.put(host, _KnownTopology(wired.mark, topology, applied.vifs), size)
-        return applied
+            self._known.put(host, _KnownTopology(wired.mark, topology, applied.vifs, not wired.faults), size)
+        is_same = known is not None and known.is_well and differ_in_passing_alone(known.topology, topology)
+        is_new = wired.vifs or wired.unwired or wired.faults or wired.revision != topology.revision
+        return applied, is_same and not is_new
 
 
 def _is_short(wired: Wired) -> bool:

@@ -3,7 +3,7 @@
 What many servers ask at once shares a transaction (`Gather`): the fixed cost of one is paid once for a hundred.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import attrs
@@ -59,7 +59,7 @@ class Networks(Transactions):
     _allocating: Gather[NicRequest, list[PortInfo]] = attrs.field(init=False)
     _binding: Gather[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
     _releasing: Gather[str, None] = attrs.field(init=False)
-    _recording: Gather[tuple[str, Applied], None] = attrs.field(init=False)
+    _recording: Gather[Mapping[str, Applied], None] = attrs.field(init=False)
     _told: BoundedMemory[Told] = attrs.field(init=False, factory=lambda: BoundedMemory(MOST))
     """What hosts were told of their networks."""
     _noting: Noting = attrs.field(init=False, factory=Noting)
@@ -313,11 +313,16 @@ class Networks(Transactions):
 
         Calls that come together share a transaction.
         """
-        await self._recording((host, applied))
+        await self.record_all({host: applied})
 
-    async def _record_many(self, made: Sequence[tuple[str, Applied]]) -> list[None]:
+    async def record_all(self, made: Mapping[str, Applied]) -> None:
+        """Do as `record_applied` does for several hosts, all or nothing."""
+        await self._recording(made)
+
+    async def _record_many(self, made: Sequence[Mapping[str, Applied]]) -> list[None]:
+        latest = {host: applied for some in made for host, applied in some.items()}
         # A host whose record is lost is behind, and is handed its topology again.
-        await self.write(lambda session, _: applications.record(session, dict(made)), flushed=False)
+        await self.write(lambda session, _: applications.record(session, latest), flushed=False)
         return [None] * len(made)
 
     async def overtake(self, host: str, revision: int) -> None:

@@ -34,7 +34,11 @@ class Revisions:
     reads: list[set[str]] = attrs.field(factory=list)
     recorded: list[tuple[str, int]] = attrs.field(factory=list)
     applied: list[Applied] = attrs.field(factory=list)
+    together: list[dict[str, int]] = attrs.field(factory=list)
+    """What was recorded in one go."""
     broken: set[str] = attrs.field(factory=set)
+    lost: set[str] = attrs.field(factory=set)
+    """Hosts of which nothing can be recorded."""
     unrecorded: int = 0
     """How many answers cannot be recorded before one can."""
     serving: set[str] = attrs.field(factory=set)
@@ -59,11 +63,17 @@ class Revisions:
         return Built(topologies=read, strangers=self.strangers)
 
     async def record_applied(self, host: str, applied: Applied) -> None:
+        await self.record_all({host: applied})
+
+    async def record_all(self, made: Mapping[str, Applied]) -> None:
+        if self.lost & made.keys():
+            raise OSError("the database refuses it")
         if self.unrecorded:
             self.unrecorded -= 1
             raise OSError("the database is away")
-        self.recorded.append((host, applied.revision))
-        self.applied.append(applied)
+        self.recorded += [(host, applied.revision) for host, applied in made.items()]
+        self.applied += made.values()
+        self.together.append({host: applied.revision for host, applied in made.items()})
 
 
 @attrs.define
@@ -369,6 +379,112 @@ async def test_of_a_push_of_members_alone_nobody_hears(wiring: Wiring, networks:
     for _ in range(2):
         await wiring.ensure("h")
     assert heard == ["h"] * 4, "without a group nothing says that nothing else has changed"
+
+
+@attrs.define
+class Members:
+    """Hosts of one security group, whose members change with each revision."""
+
+    networks: Revisions
+    first: Topology
+    revision: int = 1
+
+    def change(self, **other: Any) -> None:
+        """Let the group have another member, and the hosts be told of `other` things, too."""
+        self.revision += 1
+        groups = [attrs.evolve(group, members=[f"10.1.0.{self.revision}/32"]) for group in self.first.groups]
+        self.networks.drawn = attrs.evolve(self.first, groups=groups, **other)
+        self.networks.wanted = dict.fromkeys(("a", "b", "c"), self.revision)
+
+
+@pytest.fixture
+def members(wiring: Wiring, networks: Revisions, agents: Agents) -> Members:
+    agents.wires = lambda given: Wired(revision=0)
+    draft = Draft()
+    draft.port(draft.network(), "10.1.0.12", (allow_tcp(80, group=draft.group("10.1.0.1/32")),))
+    networks.drawn = draft.topology()
+    networks.wanted = dict.fromkeys(("a", "b", "c"), 1)
+    return Members(networks, networks.drawn)
+
+
+async def _known(wiring: Wiring, networks: Revisions) -> None:
+    await asyncio.gather(*(wiring.ensure(host) for host in ("a", "b", "c")))
+    networks.together.clear()
+
+
+def test_that_hosts_have_news_is_recorded_with_what_somebody_waits_for(
+    wiring: Wiring, networks: Revisions, members: Members
+) -> None:
+    async def told() -> None:
+        await _known(wiring, networks)
+        members.change()
+        wiring.poke(["a", "b", "c"])
+        await asyncio.sleep(1.5 * module.REST)
+        assert networks.together == [], "it waits"
+        members.change(ports=[])
+        await wiring.ensure("a")
+        assert networks.together == [{"a": 3}, {"b": 2, "c": 2}], "and goes with the next, of a host but once"
+        await asyncio.sleep(2 * module.REST)
+
+    run(told())
+    assert len(networks.together) == 2
+
+
+def test_that_hosts_have_news_is_recorded_in_the_end_though_nobody_waits(
+    wiring: Wiring, networks: Revisions, members: Members
+) -> None:
+    async def told() -> None:
+        await _known(wiring, networks)
+        for _ in range(3):
+            members.change()
+            wiring.poke(["a", "b", "c"])
+            await asyncio.sleep(2 * module.REST)
+
+    run(told())
+    assert networks.together == [dict.fromkeys("abc", revision) for revision in (2, 3, 4)]
+
+
+def test_what_is_more_than_news_is_recorded_at_once(
+    wiring: Wiring, networks: Revisions, agents: Agents, members: Members
+) -> None:
+    answers: list[dict[str, Any]] = [
+        {"faults": {"p": "no bridge"}},  # told of now
+        {},  # and no more
+        {"vifs": {"p": ONE}},
+        {"unwired": ("p",)},
+        {},  # which somebody waits for
+    ]
+    agents.wires = lambda given: Wired(revision=0, **(answers.pop(0) if given else {}))
+
+    async def told() -> None:
+        await wiring.ensure("a")
+        for revision in range(2, 1 + len(answers)):
+            members.change()
+            wiring.poke(["a"])
+            await asyncio.sleep(module.REST)
+            await until(lambda revision=revision: ("a", revision) in agents.taken)
+            assert networks.recorded[-1] == ("a", revision)
+        members.change()
+        await wiring.ensure("a")
+        assert networks.recorded[-1] == ("a", members.revision), "somebody waited for it"
+
+    run(told())
+
+
+def test_news_that_cannot_be_recorded_cost_nobody_who_waits(
+    wiring: Wiring, networks: Revisions, members: Members
+) -> None:
+    async def told() -> None:
+        await _known(wiring, networks)
+        members.change()
+        wiring.poke(["b"])
+        await asyncio.sleep(1.5 * module.REST)
+        members.change(ports=[])
+        networks.lost = {"b"}
+        assert (await wiring.ensure("a")).revision == 3
+
+    run(told())
+    assert networks.recorded[-1] == ("a", 3)
 
 
 async def test_of_a_push_whose_answer_could_not_be_recorded_somebody_hears(
