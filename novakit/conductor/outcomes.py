@@ -7,7 +7,8 @@ The invariant: of an operation whose lease has gone to another engine nothing is
 its end; its commits stand or fall with its progress, in their order. An outcome that cannot be written costs only
 itself: the others are written without it. What the store cannot take for the moment waits in memory until it can, for
 given up here the operation would stand still until its lease runs out.
-The cost: one statement and 1 to 2 ms of CPU for one alone; for 50 together 2 statements and 50 µs each, for 200 40 µs.
+The cost: one statement and 1 to 2 ms of CPU for one alone; for 50 together one statement and 30 µs each, for 200 25 µs.
+A statement more on PostgreSQL, and where one of them was cancelled or lost, for which all are written a second time.
 """
 
 import asyncio
@@ -132,20 +133,27 @@ class Outcomes:
         if outcome is not None:
             raise outcome
 
-    async def _write_many(self, batch: Sequence[_Progress]) -> list[Exception | None]:
-        """Write what operations under way came to, in one transaction; one that cannot be written costs only itself."""
+    async def _write_many(self, batch: Sequence[_Progress], *, unread: bool = True) -> list[Exception | None]:
+        """Write what operations under way came to, in one transaction; one that cannot be written costs only itself.
+
+        With `unread` it is not asked before whether all of them are ours still; where one is not, it is done anew.
+        """
         try:
             async with self.store.write(flushed=any(each.flushed for each in batch)) as session:
-                return await self._write_together(session, batch)
+                return await self._write_together(session, batch, unread=unread)
+        except rows.Contested:
+            return await self._write_many(batch, unread=False)
         except Exception as error:
             if len(batch) == 1:
                 return [error]
         return [(await self._write_many([each]))[0] for each in batch]
 
-    async def _write_together(self, session: Session, batch: Sequence[_Progress]) -> list[Exception | None]:
+    async def _write_together(
+        self, session: Session, batch: Sequence[_Progress], *, unread: bool
+    ) -> list[Exception | None]:
         await servers.lock_some(session, {each.work.server_id for each in batch if each.commits})
         changes = {each.work.id: {"data": each.work.data, "events": each.work.events, **each.values} for each in batch}
-        cancelled = await rows.change_many(session, self.owner, changes)
+        cancelled = await rows.change_many(session, self.owner, changes, unread=unread)
         outcomes: list[Exception | None] = []
         alike: dict[type[JoinedCommit], list[JoinedCommit]] = {}
         for each in batch:

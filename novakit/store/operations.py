@@ -228,12 +228,22 @@ _HELD = sa.select(operations.c.id, operations.c.cancelled).where(
 )
 
 
-async def change_many(session: Session, owner: str, changes: Mapping[str, Mapping[str, object]]) -> dict[str, bool]:
+class Contested(Exception):
+    """Of operations that were written unread one is cancelled or not ours any more; nothing of it may stay."""
+
+
+async def change_many(
+    session: Session, owner: str, changes: Mapping[str, Mapping[str, object]], *, unread: bool = False
+) -> dict[str, bool]:
     """Write the progress of operations by id, and tell of each whether it is cancelled.
 
     One that is left out of the answer has its lease with somebody else, and of that nothing may be committed.
     Of a cancelled one nothing is written but that it ended as cancelled.
+    With `unread` it may raise `Contested` instead: nearly always all are ours, and to ask costs as much as to write.
     """
+    if unread and _may_be_unread(session, changes):
+        await _change_unread(session, owner, changes)
+        return dict.fromkeys(changes, False)
     if len(changes) == 1:
         ((key, change),) = changes.items()
         if change.get("state") != "cancelled" and await _change_one(session, owner, key, change):
@@ -241,18 +251,45 @@ async def change_many(session: Session, owner: str, changes: Mapping[str, Mappin
     # Locked, not only read: a delete that cancels one between this and the update would otherwise not be seen.
     held = await session.lock(_HELD, {"keys": list(changes), "by": owner})
     found = {row["id"]: bool(row["cancelled"]) for row in held}
-    # Those that set the same columns are one statement with many rows; most of a batch do.
-    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
-    now = world.now()
-    for key, cancelled in found.items():
-        if cancelled and changes[key].get("state") != "cancelled":
-            continue
-        values = {"updated_at": now, **changes[key]}
-        line = {"key": key, **{f"new_{name}": value for name, value in values.items()}}
-        alike.setdefault(tuple(values), []).append(line)
-    for names, lines in alike.items():
+    written = {
+        key: changes[key]
+        for key, is_cancelled in found.items()
+        if not is_cancelled or changes[key].get("state") == "cancelled"
+    }
+    for names, lines in _alike(written).items():
         await session.execute(_update(names), lines)
     return found
+
+
+def _may_be_unread(session: Session, changes: Mapping[str, Mapping[str, object]]) -> bool:
+    """Return whether it can be told of several operations at once that all of them were written.
+
+    On PostgreSQL it cannot, and there they would not be locked in one order either.
+    """
+    ends = any(change.get("state") == "cancelled" for change in changes.values())
+    return session.dialect == "sqlite" and len(changes) > 1 and not ends
+
+
+async def _change_unread(session: Session, owner: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Write the progress of operations. Raises Contested unless all of them are ours and none is cancelled."""
+    changed = 0
+    for names, lines in _alike(changes, by=owner).items():
+        changed += await session.changed_each(_update_held(names), lines)
+    if changed != len(changes):
+        raise Contested
+
+
+def _alike(
+    changes: Mapping[str, Mapping[str, object]], **more: object
+) -> dict[tuple[str, ...], list[dict[str, object]]]:
+    """Return what is to be written of operations, by the columns that it sets: most of a batch set the same."""
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    now = world.now()
+    for key, change in changes.items():
+        values = {"updated_at": now, **change}
+        line = {"key": key, **more, **{f"new_{name}": value for name, value in values.items()}}
+        alike.setdefault(tuple(values), []).append(line)
+    return alike
 
 
 async def _change_one(session: Session, owner: str, key: str, change: Mapping[str, object]) -> bool:

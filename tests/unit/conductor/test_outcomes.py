@@ -100,6 +100,33 @@ async def test_outcomes_that_come_together_are_one_transaction(store: Store, wri
     assert {(await _row(store, each))["step"] for each in works} == {"off"}
 
 
+async def test_outcomes_that_are_alike_are_one_statement(store: Store, written: Outcomes) -> None:
+    works = await _leased(store, 5)
+    before = store.tally.statements
+    await asyncio.gather(*(written.write(each, [], step="off") for each in works))
+    assert store.tally.statements == before + 1
+    assert {(await _row(store, each))["step"] for each in works} == {"off"}
+
+
+async def test_beside_one_that_is_lost_all_others_are_written_once(store: Store, written: Outcomes) -> None:
+    *ours, lost = await _leased(store, 4)
+    lines: list[str] = []
+    async with store.write() as session:
+        c = operations.operations.c
+        await session.execute(sa.update(operations.operations).where(c.id == lost.id).values(owner=OTHER))
+    before = store.tally.transactions
+    told = await asyncio.gather(
+        *(
+            written.write(each, [_saying(lines, each.id)], step="off", state="done", finished_at=world.now())
+            for each in (*ours, lost)
+        ),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in told] == [type(None)] * 3 + [Lost]
+    assert sorted(lines) == sorted(each.id for each in ours) and store.tally.transactions == before + 2
+    assert [(await _row(store, each))["step"] for each in (*ours, lost)] == ["off"] * 3 + [None]
+
+
 async def test_what_a_step_remembers_is_written_with_its_outcome(store: Store, written: Outcomes) -> None:
     (work,) = await _leased(store)
     work.memory = attrs.evolve(work.memory, host="a")

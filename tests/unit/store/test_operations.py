@@ -104,6 +104,24 @@ async def test_of_what_is_cancelled_or_somebody_elses_nothing_is_written(store: 
         assert cancelled not in {row["id"] for row in await operations.unfinished(session)}
 
 
+async def test_what_is_written_unread_is_all_ours_or_nothing_of_it_stays(store: Store) -> None:
+    ids = await leased(store, "one", 3)
+    async with store.write() as session:
+        told = await operations.change_many(session, "one", {id: {"step": "down"} for id in ids}, unread=True)
+    assert told == dict.fromkeys(ids, False)
+    async with store.write() as session:
+        await operations.cancel(session, (await row_of(store, ids[1]))["server_id"])
+    for owner in ("one", "two"):
+        with pytest.raises(operations.Contested):
+            async with store.write() as session:
+                await operations.change_many(session, owner, {id: {"step": "up"} for id in ids}, unread=True)
+    assert [(await row_of(store, id))["step"] for id in ids] == ["down"] * 3
+    ended = {"state": "cancelled", "finished_at": world.now()}
+    async with store.write() as session:
+        told = await operations.change_many(session, "one", {ids[0]: {"step": "up"}, ids[1]: ended}, unread=True)
+    assert told == {ids[0]: False, ids[1]: True}
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_of_an_operation_that_ended_nothing_is_written_renewed_or_cancelled(store: Store, count: int) -> None:
     ids = await leased(store, "one", count)
