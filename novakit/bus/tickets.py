@@ -57,6 +57,12 @@ class Tickets:
     _secret: bytes = attrs.field(repr=False)
     _stamp: Callable[[str], str] = _unenrolled
     """Returns what stands for the credential that a host has now, as `Enrolments.stamp` does."""
+    _begun: hmac.HMAC = attrs.field(init=False, repr=False, eq=False)
+    """A signature of nothing yet: to begin one with the secret costs as much as to sign a ticket with it."""
+
+    @_begun.default
+    def _with_secret(self) -> hmac.HMAC:
+        return hmac.new(self._secret, digestmod=hashlib.sha256)
 
     def issue(self, host: str, image: str, action: str, *, lifetime: float = LIFETIME) -> str:
         """Return a ticket for one host and one image."""
@@ -92,7 +98,9 @@ class Tickets:
 
     def _signed(self, what: bytes, text: str) -> str:
         # What is signed begins with what it is for: the same secret seals other things, too.
-        return _written(hmac.digest(self._secret, b"image " + what + b"\0" + text.encode(), hashlib.sha256))
+        signature = self._begun.copy()
+        signature.update(b"image " + what + b"\0" + text.encode())
+        return _written(signature.digest())
 
 
 @attrs.frozen
