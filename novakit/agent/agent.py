@@ -105,7 +105,7 @@ class Agent(HostCalls):
     _undo: Callable[[], None] | None = None
 
     async def start(self) -> None:
-        """Open the drivers and begin to serve.
+        """Open the drivers and begin to serve; nothing is told before `begin`.
 
         Raises Refused with a remedy when the host cannot be used, and Fault for a driver that breaks.
         """
@@ -123,6 +123,9 @@ class Agent(HostCalls):
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
             self._listeners = MetadataListeners(self.conductor)
         self._undo = serve(self.bus, HostCalls, lambda _: self, self.host, require=self.membership.require)
+
+    def begin(self) -> None:
+        """Begin to tell the conductor of the host."""
         self._tasks = [
             world.spawn(self._report_loop(), name=f"agent/{self.host}/report"),
             world.spawn(self._heartbeat_loop(), name=f"agent/{self.host}/heartbeat"),

@@ -110,6 +110,9 @@ async def start(
         with _usable():
             await agent.start()
         stack.push_async_callback(agent.stop)
+    # Once all are there: hosts that report together are written together, and none is known of a start that failed.
+    for agent in agents:
+        agent.begin()
     return agents
 
 

@@ -136,6 +136,7 @@ class Cloud:
         )
         self.agents[name] = agent
         await agent.start()
+        agent.begin()
         async with asyncio.timeout(20):
             await agent.reported.wait()
         if not agent.membership.refusal:
