@@ -46,7 +46,10 @@ def make(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
     """
     try:
         with _draft(path, content, mode) as draft:
-            path.hardlink_to(draft)
+            try:
+                path.hardlink_to(draft)
+            finally:
+                _remove(draft)
     except FileExistsError:
         return False
     finally:
@@ -124,17 +127,25 @@ def read_key(path: Path, length: int) -> bytes:
 
 @contextmanager
 def _draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """Write content under another name, which is gone at the end unless the file has got its own by then."""
+    """Write content under another name, which is gone at the end where the block fails; else it is the block's."""
     draft, descriptor = _locked(path, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            yield draft
-        finally:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
+    try:
+        # Without a file object, which asks the system three things of it; each call of it gives the interpreter up.
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+        yield draft
+    except BaseException:
+        _remove(draft)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove(draft: Path) -> None:
+    with suppress(OSError):
+        draft.unlink(missing_ok=True)
 
 
 def _locked(path: Path, mode: int) -> tuple[Path, int]:

@@ -44,6 +44,14 @@ def test_a_file_is_flushed_before_it_gets_its_name_and_its_directory_after(tmp_p
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
+def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, bytes(content[:3])))
+    durable.write(tmp_path / "a", b"in three pieces")
+    durable.write(tmp_path / "b", b"")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"in three pieces", "b": b""}
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     durable.write(tmp_path / "a", b"old")
 
