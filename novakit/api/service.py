@@ -17,7 +17,7 @@ from novakit.api import ids
 from novakit.api.answer import DocumentAnswer
 from novakit.api.documents import Document
 from novakit.api.entrance import Authenticate, Entrance
-from novakit.api.places import places, require_own_project
+from novakit.api.places import LatePath, places, require_own_project
 from novakit.api.reading import (
     STRANGERS_BODY,
     has_left,
@@ -289,8 +289,13 @@ class Service(Generic[S]):
         entrance = Entrance(authenticate, shares or Shares(), admit)
         middleware = self._middleware(service, choices, entrance, auth_url, policy, explain, requests)
         app = web.Application(middlewares=[middleware])
+        last = ""
         for (method, path), routes in by_place.items():
             for place, first in places(path, self.first_version_at, self.project_below):
+                # The router adds a route to the resource that was registered last, where its path is the same.
+                if place != last and LatePath.suits(place):
+                    app.router.register_resource(LatePath(place))
+                last = place
                 added = app.router.add_route(method, place, _placeholder())
                 choices[added.handler] = _Choice(routes, first=first)
         return app
