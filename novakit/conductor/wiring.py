@@ -112,8 +112,12 @@ class Wiring:
     def poke(self, hosts: Iterable[str]) -> None:
         """Say that these hosts are behind; their agents get the new topology soon."""
         due = asyncio.get_running_loop().time() + LEISURE
-        for host in hosts:
-            self._join(host, due)
+        # With each new server of a large group come hundreds of hosts, which mostly wait already.
+        fresh = [host for host in hosts if host not in self._waiting]
+        if fresh or not self._running:
+            for host in fresh:
+                self._join(host, due)
+            self._look()
 
     async def ensure(self, host: str) -> Applied:
         """Wait until the host has all that is committed now. Raises Unreachable or RemoteError when it will not."""
@@ -122,17 +126,21 @@ class Wiring:
         if not joined.awaited:
             # Not as it was due for nobody, which may be long over where only the rest of the host held it up.
             joined.due, joined.awaited = due, True
+        self._look()
         return await asyncio.shield(joined.done)
 
     def _join(self, host: str, due: float) -> _Round:
         joined = self._waiting.get(host)
         if joined is None:
             joined = self._waiting[host] = _Round(asyncio.get_running_loop().create_future(), due)
+        return joined
+
+    def _look(self) -> None:
+        """Look what is due, as rounds have come or changed."""
         self._wake.set()
         if not self._running:
             self._running = True
             world.spawn(self._run(), name="wiring")
-        return joined
 
     async def _run(self) -> None:
         """Begin rounds when they are due, those of several hosts together, until none waits."""
