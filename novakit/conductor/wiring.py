@@ -147,26 +147,21 @@ class Wiring:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                await self._until_due()
-                rounds = self._take(loop.time())
-                if rounds:
-                    began = loop.time()
-                    await self._begin(rounds)
-                    await asyncio.sleep((loop.time() - began) * SHARE)
+                self._wake.clear()
+                began, dues = loop.time(), self._dues()
+                wait = min(dues.values()) - began if dues else None
+                if wait is None or wait > 0:
+                    await self._until_woken(wait)
+                    continue
+                await self._begin(self._take(dues, began))
+                await asyncio.sleep((loop.time() - began) * SHARE)
         finally:
             self._running = False
 
-    async def _until_due(self) -> None:
-        self._wake.clear()
-        now = asyncio.get_running_loop().time()
-        dues = self._dues().values()
-        if dues and min(dues) <= now:
-            return
-        try:
-            async with asyncio.timeout(min(dues) - now if dues else None):
+    async def _until_woken(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
-        except TimeoutError:
-            return
 
     def _dues(self) -> dict[str, float]:
         """Return when those rounds are due that no push to their host holds up."""
@@ -177,14 +172,11 @@ class Wiring:
             if host not in self._pushing
         }
 
-    def _take(self, now: float) -> dict[str, _Round]:
-        """Take the rounds that are due, and with them all for which somebody waits.
+    def _take(self, dues: Mapping[str, float], now: float) -> dict[str, _Round]:
+        """Take those of some rounds that are due, and with them all for which somebody waits.
 
         When nobody waits, those that are due soon go along: one reading of many hosts is cheaper than many readings.
         """
-        dues = self._dues()
-        if not dues or min(dues.values()) > now:
-            return {}
         soon = now if any(self._waiting[host].awaited for host in dues) else now + REST / 2
         taken = {}
         for host, due in dues.items():

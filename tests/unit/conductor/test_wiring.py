@@ -268,6 +268,14 @@ def test_what_is_poked_while_it_is_read_or_pushed_to_rests_as_it_would_afterward
     assert agents.when[4] >= 3.3 + 0.3 * module.CALM
 
 
+async def test_a_poke_of_hosts_that_wait_already_wakes_nobody(wiring: Wiring) -> None:
+    for hosts, wakes in (["a", "b"], True), (["b", "a"], False), (["b", "c"], True):
+        wiring.poke(hosts)
+        assert wiring._wake.is_set() == wakes
+        await asyncio.sleep(0.001)
+        assert not wiring._wake.is_set()
+
+
 async def test_somebody_who_waits_makes_a_poked_host_due_at_once(wiring: Wiring, networks: Revisions) -> None:
     await wiring.ensure("h")
     wiring.poke(["h"])
