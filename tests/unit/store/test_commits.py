@@ -1,17 +1,19 @@
 """Commits of SQLite: made on the loop, but never where they would wait for the disk."""
 
+import itertools
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from novakit.store import Store
-from novakit.store.sqlite.commits import ROWS, TRIED_AGAIN, Commits
+from novakit.store.sqlite.commits import ROWS, TRIED_AGAIN, Commits, _waits
 from tests.support.stores import store_with
 
 book = sa.MetaData()
@@ -169,9 +171,37 @@ async def test_while_the_log_is_flushed_commits_are_made_in_the_thread(store, pl
     assert await places.of(store) == "loop"
 
 
-async def test_after_a_slow_commit_the_next_ones_are_made_in_the_thread(store, places, monkeypatch):
-    monkeypatch.setattr("novakit.store.sqlite.commits.SLOW", -1.0)
-    assert await places.of(store) == "loop"
-    monkeypatch.undo()
-    places = Places(monkeypatch)
+async def test_after_a_commit_that_has_waited_the_next_ones_are_made_in_the_thread(store, places, monkeypatch):
+    waits = itertools.count()
+    with monkeypatch.context() as slow:
+        slow.setattr("novakit.store.sqlite.commits.SLOW", -1.0)
+        slow.setattr("novakit.store.sqlite.commits._waits", lambda: next(waits))
+        assert [await places.of(store) for _ in range(2)] == ["loop", "loop"], "of the first it is not known"
     assert [await places.of(store) for _ in range(TRIED_AGAIN)] == ["thread"] * (TRIED_AGAIN - 1) + ["loop"]
+
+
+async def test_a_commit_that_others_kept_from_the_processor_has_not_waited(store, places, monkeypatch):
+    monkeypatch.setattr("novakit.store.sqlite.commits.SLOW", -1.0)
+    monkeypatch.setattr("novakit.store.sqlite.commits._waits", lambda: 7)
+    assert [await places.of(store) for _ in range(TRIED_AGAIN)] == ["loop"] * TRIED_AGAIN
+
+
+def test_it_is_told_whether_a_thread_has_waited():
+    before = _waits()
+    time.sleep(0.01)
+    assert _waits() > before
+
+
+async def test_it_is_asked_whether_commits_wait_only_after_a_slow_one(store, places, monkeypatch):
+    def asked() -> int:
+        raise AssertionError("nothing was slow")
+
+    monkeypatch.setattr("novakit.store.sqlite.commits._waits", asked)
+    assert await places.of(store) == "loop"
+    with monkeypatch.context() as slow:
+        slow.setattr("novakit.store.sqlite.commits.SLOW", -1.0)
+        assert await places.of(store) == "loop"
+    monkeypatch.setattr("novakit.store.sqlite.commits._waits", lambda: 7)
+    assert [await places.of(store) for _ in range(TRIED_AGAIN)] == ["loop"] * TRIED_AGAIN
+    monkeypatch.setattr("novakit.store.sqlite.commits._waits", asked)
+    assert await places.of(store) == "loop"
