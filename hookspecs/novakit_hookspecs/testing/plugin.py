@@ -7,9 +7,12 @@ It steps back for tests that pytest-asyncio or anyio claim.
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from typing import TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 _runner = pytest.StashKey[asyncio.Runner]()
 
@@ -31,6 +34,21 @@ def _runner_of(item: pytest.Item) -> asyncio.Runner:
     return runner
 
 
+def _run(item: pytest.Item, work: Awaitable[T]) -> T:
+    """Run a piece of work in the loop of a test.
+
+    What it returns is not made the result of a task: when a runner takes its handler of SIGINT back, Python writes the
+    task out with its result and throws that away, which of a whole cloud takes longer than many a test.
+    """
+    found: list[T] = []
+
+    async def keep() -> None:
+        found.append(await work)
+
+    _runner_of(item).run(keep())
+    return found[0]
+
+
 def _foreign(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(name) for name in ("asyncio", "anyio", "trio"))
 
@@ -41,7 +59,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     work = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
-    _runner_of(pyfuncitem).run(work)
+    _run(pyfuncitem, work)
     return True
 
 
@@ -63,7 +81,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.
 def _run_coroutine(
     function: Callable[..., Coroutine[object, object, object]], item: pytest.Item
 ) -> Callable[..., object]:
-    return lambda *args, **kwargs: _runner_of(item).run(function(*args, **kwargs))
+    return lambda *args, **kwargs: _run(item, function(*args, **kwargs))
 
 
 def _run_generator(
@@ -71,15 +89,14 @@ def _run_generator(
 ) -> Callable[..., object]:
     def run(*args: object, **kwargs: object) -> object:
         generator = function(*args, **kwargs)
-        runner = _runner_of(item)
-        value = runner.run(anext(generator))
+        value = _run(item, anext(generator))
 
         def finish() -> None:
             async def drain() -> None:
                 async for _ in generator:
                     raise RuntimeError("an async fixture yields once")
 
-            runner.run(drain())
+            _run(item, drain())
 
         request.addfinalizer(finish)
         return value

@@ -21,3 +21,27 @@ class TestAsync:
 
 def test_sync_tests_still_run():
     assert True is not False
+
+
+class Large:
+    """Something that takes long to be written out."""
+
+    written = 0
+
+    def __repr__(self):
+        Large.written += 1
+        return "all of it"
+
+
+@pytest.fixture
+async def large():
+    return Large()
+
+
+@pytest.fixture
+async def large_until_the_end():
+    yield Large()
+
+
+async def test_what_a_fixture_gives_is_not_written_out(large, large_until_the_end):
+    assert Large.written == 0
