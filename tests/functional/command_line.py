@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import sys
-from pathlib import Path
+
+from tests.support.openstack_client import openstack_command
 
 
 async def openstack(auth_url: str, user: str, password: str, *words: str) -> str:
@@ -18,7 +18,7 @@ async def openstack(auth_url: str, user: str, password: str, *words: str) -> str
         "OS_IDENTITY_API_VERSION": "3",
     }
     process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("openstack")),
+        openstack_command(),
         *words,
         env={**os.environ, **settings},
         stdout=asyncio.subprocess.PIPE,

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import stat
-import sys
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,8 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from novakit.api import identity as identity_api
 from novakit.api.compute import SERVICE
-
-OPENSTACK = Path(sys.executable).with_name("openstack")
+from tests.support.openstack_client import openstack_command
 
 
 @pytest.fixture
@@ -33,8 +30,6 @@ async def cloud(compute):
 @pytest.fixture
 def openstack(cloud, tmp_path):
     """Give a function that runs the command as an admin and answers what it printed, as JSON where it can."""
-    if not OPENSTACK.exists():
-        pytest.skip("python-openstackclient is not installed")
     environment = {
         "HOME": str(tmp_path),
         "PATH": "/usr/bin:/bin",
@@ -49,7 +44,7 @@ def openstack(cloud, tmp_path):
 
     async def call(*words, fails=False):
         process = await asyncio.create_subprocess_exec(
-            str(OPENSTACK),
+            openstack_command(),
             *words,
             cwd=tmp_path,
             env=environment,

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from novakit import errors
 from novakit.api.network import service
 from novakit.context import RequestContext
 from novakit.network import Networks
+from tests.support.openstack_client import openstack_command
 from tests.support.stores import sqlite_store
 
 PROJECTS = {"alice": ("a" * 32, {"member", "reader"}), "bob": ("b" * 32, {"member", "reader"})}
@@ -71,7 +71,7 @@ class Cloud:
         url = str(self.client.make_url("/")).rstrip("/")
         environ = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).parent / "openstack"),
+            openstack_command(),
             *("--os-auth-type", "admin_token", "--os-endpoint", url, "--os-token", token or self.token),
             *words,
             stdout=asyncio.subprocess.PIPE,

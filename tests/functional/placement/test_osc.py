@@ -2,17 +2,14 @@
 
 import asyncio
 import json
-import shutil
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
 
 from novakit_hookspecs.hosts import Inventory, PciDevice
+from tests.support.openstack_client import openstack_command
 from tests.support.stores import sqlite_store
 
-OPENSTACK = shutil.which("openstack", path=str(Path(sys.executable).parent)) or shutil.which("openstack")
 AGGREGATE = "11111111-1111-1111-1111-111111111111"
 CONSUMER = "22222222-2222-2222-2222-222222222222"
 
@@ -27,12 +24,10 @@ async def store(tmp_path):
 
 @pytest.fixture
 def openstack(http):
-    if OPENSTACK is None:
-        pytest.skip("the openstack client is not installed: `pip install python-openstackclient osc-placement`")
 
     async def run(words, *, form="json"):
         options = ["--os-auth-type", "admin_token", "--os-endpoint", http.url, "--os-token", "admin"]
-        command = [OPENSTACK, *options, "--os-placement-api-version", "1.39", *words.split()]
+        command = [openstack_command(), *options, "--os-placement-api-version", "1.39", *words.split()]
         command += ["-f", form] if form else []
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
