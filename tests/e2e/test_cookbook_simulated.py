@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.openstack_client import openstack_command
 from tests.support.service import Service
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tutorial import Reader, sections
+from tutorial import INSTALLED, Reader, sections
 
 pytestmark = pytest.mark.slow
 RUN_BY_HAND = {"Start the cloud"}
@@ -20,8 +21,10 @@ RUN_BY_HAND = {"Start the cloud"}
 @pytest.fixture
 def reader(micro: Any, tmp_path: Path) -> Iterator[Reader]:
     micro.seed(tmp_path / "state")
+    # That the command works as pip installs it is seen where guests are real.
+    path = f"{Path(openstack_command()).parent}:{INSTALLED['PATH']}"
     with Service(tmp_path / "state") as service:
-        yield Reader(directory=tmp_path, guests=False)
+        yield Reader(directory=tmp_path, guests=False, environment={**INSTALLED, "PATH": path})
         assert service.stop() == 0
 
 
