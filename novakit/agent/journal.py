@@ -153,7 +153,7 @@ class DurableJournal:
             places = {key: place for key in keys if (place := self._there.places.get(key))}
             if not places:
                 return {}
-            descriptor = self._opened(os.O_RDONLY)
+            descriptor, _ = self._opened(os.O_RDONLY)
             try:
                 lines = {key: _part(descriptor, start, size) for key, (start, size) in places.items()}
             finally:
@@ -165,9 +165,9 @@ class DurableJournal:
 
     def _append(self, lines: Mapping[str, bytes]) -> None:
         start = self._there.end
-        descriptor = self._opened(os.O_WRONLY)
+        descriptor, size = self._opened(os.O_WRONLY)
         try:
-            if os.fstat(descriptor).st_size > start:
+            if size > start:
                 os.ftruncate(descriptor, start)
             try:
                 _write(descriptor, b"".join(lines.values()), start)
@@ -191,7 +191,7 @@ class DurableJournal:
     def _forget(self, keys: Sequence[str]) -> None:
         if not keys:
             return
-        descriptor = self._opened(os.O_WRONLY)
+        descriptor, _ = self._opened(os.O_WRONLY)
         try:
             for key in keys:
                 os.pwrite(descriptor, _FORGOTTEN, self._there.places[key][0] + _MARK)
@@ -241,17 +241,20 @@ class DurableJournal:
 
     def _whole(self) -> bytes:
         """Read all of the file. Raises OSError, also for another one than that which was read or written last."""
-        os.close(self._opened(os.O_RDONLY))
+        os.close(self._opened(os.O_RDONLY)[0])
         return _content(self.path)
 
-    def _opened(self, flags: int) -> int:
-        """Open the file. Raises OSError, also for another one than that which was read or written last."""
+    def _opened(self, flags: int) -> tuple[int, int]:
+        """Open the file. Returns its descriptor and its length.
+
+        Raises OSError, also for another one than that which was read or written last.
+        """
         descriptor = os.open(self.path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(descriptor)
         if status.st_ino != self._inode or status.st_size < self._there.end:
             os.close(descriptor)
             raise OSError(errno.ESTALE, "It was replaced or cut off in use; start the agent again", str(self.path))
-        return descriptor
+        return descriptor, status.st_size
 
 
 def line(key: str, value: bytes) -> bytes:
