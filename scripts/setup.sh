@@ -93,11 +93,6 @@ install_novakit() {
 # Containers often forbid Python to write bytecode; each start would then compile every module again, which doubles its CPU.
 compile_novakit() {
   env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -q -j 0 novakit hookspecs libraries plugins
-  # What a service imports is imported, so that novakit/imports/kept_code.py keeps the code of its classes, too.
-  local empty
-  empty=$(mktemp --suffix=.toml)
-  env -u PYTHONDONTWRITEBYTECODE .venv/bin/novakit config check --config "$empty" >/dev/null
-  rm -f "$empty"
 }
 
 # Installed for this purpose (tests need all that a host needs), in this directory, after the last change of a project.

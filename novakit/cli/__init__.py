@@ -63,9 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["--"]:
         del given[0]
     if given and given[0] in COMMANDS:
-        from novakit.imports import kept_code  # `novakit --version` makes no classes
-
-        kept_code.use()
         importlib.import_module(f"novakit.cli.{COMMANDS[given[0]].module}").register(subparsers)
     else:
         for name, command in COMMANDS.items():
@@ -83,10 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(said)
     except KeyboardInterrupt:
         return 130
-    finally:
-        from novakit.imports import kept_code
-
-        kept_code.keep()
 
 
 def _failed(sentence: str) -> int:

@@ -28,7 +28,6 @@ from novakit.cli import paths
 from novakit.config import files
 from novakit.config.quoting import located, printable, quoted
 from novakit.errors import ConfigError
-from novakit.imports import kept_code
 from novakit.logs.waiting import Waits
 
 DESCRIPTION = """\
@@ -238,7 +237,6 @@ async def _serve(chosen: config.Config, log_file: Path | None) -> int:
         waits = Waits(lambda sentence: _say(f"novakit is {sentence}"))
         async with app.running(chosen, boundary=_crash_point(), waits=waits) as process:
             starting = None
-            kept_code.keep()
             # Each class of attrs leaves the text of its methods there, for tracebacks: two megabytes of 600.
             linecache.clearcache()
             # What the start made stays: a full collection that looks at it stops everybody for tens of milliseconds.

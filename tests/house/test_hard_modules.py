@@ -54,7 +54,6 @@ HARD = (
     "novakit/front/sharing.py",
     "novakit/identity/attempts.py",
     "novakit/identity/tokens.py",
-    "novakit/imports/kept_code.py",
     "novakit/network/allocation/drafts.py",
     "novakit/placement/candidates/forest.py",
     "novakit/placement/candidates/search.py",

@@ -364,10 +364,6 @@ def test_a_role_that_is_off_has_none_of_its_plugins_loaded(role: str, absent: li
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
-DONE_WITHOUT = {"attr": "novakit/imports/kept_code.py"}
-"""Libraries of whose private modules one module makes use where they are as they were, and which work as well else."""
-
-
 def test_a_library_whose_private_modules_are_used_has_an_upper_bound() -> None:
     """What is private may go with any major version; a test that compares answers is no help to who installs it."""
     used = set()
@@ -375,8 +371,6 @@ def test_a_library_whose_private_modules_are_used_has_an_upper_bound() -> None:
         needed = {re.sub(r"[-.]", "_", one.name): one for one in map(Requirement, project(path)["dependencies"])}
         for found in _imports(package(path)):
             if re.search(r"\._[a-z]", found.module) and not found.top.startswith("novakit"):
-                if DONE_WITHOUT.get(found.top) == str(found.path.relative_to(ROOT)):
-                    continue
                 bounds = {one.operator for one in needed[found.top].specifier}
                 assert bounds & {"<", "==", "~="}, f"{found}, and {path} takes any later version of it"
                 used.add(found.top)
