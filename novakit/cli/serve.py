@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-# Before anything else that imports one of the libraries of which it leaves something out.
-from novakit.imports import lean  # noqa: F401
+# Before anything else that imports structlog.
+from novakit import without_rich  # noqa: F401
 
 # isort: split
 import structlog
