@@ -58,22 +58,30 @@ async def test_works_that_come_one_after_another_are_done_in_one_thread() -> Non
 
 
 async def test_of_more_than_there_are_threads_those_that_came_first_are_begun_first() -> None:
-    go_on, begun = threading.Event(), list[int]()
+    go_on, begun = [threading.Event() for _ in range(3 * MOST)], list[int]()
 
     def work(number: int) -> int:
         begun.append(number)
-        assert go_on.wait(60)
+        assert go_on[number].wait(60)
         return number
 
+    async def begin(wanted: int) -> None:
+        async with asyncio.timeout(60):
+            while len(begun) < wanted:
+                await asyncio.sleep(0.001)
+
     works = [asyncio.create_task(to_its_end(work, number)) for number in range(3 * MOST)]
-    async with asyncio.timeout(60):
-        while len(begun) < MOST:
-            await asyncio.sleep(0.01)
+    await begin(MOST)
     await asyncio.sleep(0.05)
     assert sorted(begun) == [*range(MOST)]
-    go_on.set()
+    # One ends at a time: of threads that are given work at once, either may be the first to do it.
+    for number in range(2 * MOST):
+        go_on[number].set()
+        await begin(MOST + number + 1)
+    for each in go_on:
+        each.set()
     assert await asyncio.gather(*works) == [*range(3 * MOST)]
-    assert sorted(begun[: 2 * MOST]) == [*range(2 * MOST)]
+    assert begun[MOST:] == [*range(MOST, 3 * MOST)]
 
 
 async def test_what_no_future_can_raise_is_raised_in_other_words() -> None:
