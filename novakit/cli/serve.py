@@ -17,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-# Before anything else that imports structlog.
-from novakit import without_rich  # noqa: F401
+# Before anything else that imports structlog, which it imports without rich.
+from novakit import logs
 
 # isort: split
 import structlog
 
-from novakit import __version__, allocator, config, logs, world
+from novakit import __version__, allocator, config, world
 from novakit.cli import paths
 from novakit.config import files
 from novakit.config.quoting import located, printable, quoted

@@ -5,7 +5,7 @@ import sys
 
 DRAWS = """
 import sys
-from novakit import without_rich
+from novakit import logs
 import structlog
 
 assert "rich" not in sys.modules
