@@ -274,7 +274,7 @@ class Wiring:
     async def _record_others(self) -> None:
         made, self._unrecorded = self._unrecorded, {}
         try:
-            await self.networks.record_all(made)
+            await self.networks.record_late(made)
         except Exception as error:  # a border: they are behind then, and are pushed to again
             log.warning("what hosts made of news could not be recorded", hosts=len(made), why=repr(error))
 

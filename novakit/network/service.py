@@ -59,7 +59,8 @@ class Networks(Transactions):
     _allocating: Gather[NicRequest, list[PortInfo]] = attrs.field(init=False)
     _binding: Gather[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
     _releasing: Gather[str, None] = attrs.field(init=False)
-    _recording: Gather[Mapping[str, Applied], None] = attrs.field(init=False)
+    _recording: Gather[tuple[Mapping[str, Applied], bool], None] = attrs.field(init=False)
+    """What hosts made of their topologies, and whether it is recorded late."""
     _told: BoundedMemory[Told] = attrs.field(init=False, factory=lambda: BoundedMemory(MOST))
     """What hosts were told of their networks."""
     _noting: Noting = attrs.field(init=False, factory=Noting)
@@ -313,16 +314,20 @@ class Networks(Transactions):
 
         Calls that come together share a transaction.
         """
-        await self.record_all({host: applied})
+        await self._recording(({host: applied}, False))
 
-    async def record_all(self, made: Mapping[str, Applied]) -> None:
-        """Do as `record_applied` does for several hosts, all or nothing."""
-        await self._recording(made)
+    async def record_late(self, made: Mapping[str, Applied]) -> None:
+        """Do as `record_applied` does for several hosts, all or nothing, a while after they made it.
 
-    async def _record_many(self, made: Sequence[Mapping[str, Applied]]) -> list[None]:
-        latest = {host: applied for some in made for host, applied in some.items()}
+        Of one that is to have a later state by now it is the revision alone.
+        """
+        await self._recording((made, True))
+
+    async def _record_many(self, made: Sequence[tuple[Mapping[str, Applied], bool]]) -> list[None]:
+        latest = {host: applied for some, _ in made for host, applied in some.items()}
+        late = latest.keys() - {host for some, is_late in made if not is_late for host in some}
         # A host whose record is lost is behind, and is handed its topology again.
-        await self.write(lambda session, _: applications.record(session, latest), flushed=False)
+        await self.write(lambda session, _: applications.record(session, latest, late), flushed=False)
         return [None] * len(made)
 
     async def overtake(self, host: str, revision: int) -> None:

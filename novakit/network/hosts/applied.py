@@ -1,6 +1,6 @@
 """Recording what hosts made of their topologies."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from novakit.store.engine import Session
@@ -18,8 +18,12 @@ Changes = list[dict[str, str | None]]
 SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gateway")
 
 
-async def record(session: Session, made: Mapping[str, Applied]) -> None:
-    """Write the states on some hosts that are new; what stays the same is not written."""
+async def record(session: Session, made: Mapping[str, Applied], late: Collection[str] = ()) -> None:
+    """Write the states on some hosts that are new; what stays the same is not written.
+
+    Of hosts of which it comes `late`, the revision alone is written where they are to have a later one by now: what has
+    changed since, such as a floating IP that leads elsewhere, is not well before they were told of it.
+    """
     # Where all is well, nothing is said of ports that were well before; a host has thousands of those.
     settled = any(each.faults for each in made.values())
     revisions = {host: each.revision for host, each in made.items()}
@@ -28,7 +32,7 @@ async def record(session: Session, made: Mapping[str, Applied]) -> None:
     changes: Changes = []
     for host, state in found.items():
         # Another conductor has recorded what the host made of a later one.
-        if state.applied > revisions[host]:
+        if state.applied > revisions[host] or (host in late and state.wanted > revisions[host]):
             continue
         guests += [(host, port) for port in _of_guests(state.ports, made[host])]
         if state.is_gateway:

@@ -63,9 +63,9 @@ class Revisions:
         return Built(topologies=read, strangers=self.strangers)
 
     async def record_applied(self, host: str, applied: Applied) -> None:
-        await self.record_all({host: applied})
+        await self.record_late({host: applied})
 
-    async def record_all(self, made: Mapping[str, Applied]) -> None:
+    async def record_late(self, made: Mapping[str, Applied]) -> None:
         if self.lost & made.keys():
             raise OSError("the database refuses it")
         if self.unrecorded:

@@ -1,16 +1,19 @@
 """What is recorded of what hosts made of their topologies."""
 
+import asyncio
 import tracemalloc
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from novakit.network.floating_ips import NewFloatingIp
 from novakit.network.hosts.applied import SERVICE_PORTS
 from novakit.network.ports import PortChange
+from novakit.network.routers import NewRouter, WantedGateway, WantedInterface
 from novakit.store.network.topologies.applied import UNSETTLED
 from novakit_hookspecs.networks import Applied, Vif
-from tests.unit.network.scenes import bound
+from tests.unit.network.scenes import bound, settle
 
 
 async def test_the_state_of_a_port_is_what_its_host_made_of_it(bench: Any) -> None:
@@ -97,6 +100,58 @@ async def test_what_a_host_made_of_an_older_topology_is_not_taken_for_new(bench_
         await bench.networks.record_applied("a", Applied(revision=late, vifs=vifs))
         (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
         assert (card.status, card.fault) == state
+
+
+async def test_what_is_recorded_late_says_nothing_of_what_its_host_has_yet_to_be_told(
+    bench_on_each_database: Any,
+) -> None:
+    bench, networks = bench_on_each_database, bench_on_each_database.networks
+    public = await networks.bootstrap(
+        admin_project_id=bench.admin.project_id, external_cidr="192.0.2.0/24", gateway="192.0.2.1"
+    )
+    net = await bench.network()
+    (subnet,) = await networks.subnets.find(bench.member, network_id=[net.id])
+    gateway = WantedGateway(network_id=public.network.id)
+    (router,) = await networks.routers.create(bench.member, [NewRouter(gateway=gateway)])
+    await networks.routers.add_interface(bench.member, router.router.id, WantedInterface(subnet_id=subnet.id))
+    card = await bound(bench, "a", net.id)
+    await networks.set_gateway("a")
+    await settle(bench)
+
+    async def statuses() -> set[str]:
+        (floating,) = await networks.floating_ips.find(bench.member)
+        (port,) = (await networks.ports_of([card.server_id]))[card.server_id]
+        return {floating.floating_ip.status, port.status}
+
+    seen = (await networks.build(["a"])).topologies["a"]
+    vifs = {card.id: Vif(device="tap0", mtu=1450)}
+    leading = NewFloatingIp(floating_network_id=public.network.id, port_id=card.id)
+    await networks.floating_ips.create(bench.member, [leading])
+    await networks.unbind(card.server_id)
+    await networks.bind(card.server_id, "a")
+    await networks.record_late({"a": Applied(revision=seen.revision, vifs=vifs)})
+    assert await statuses() == {"DOWN", "BUILD"}
+    assert await networks.hosts_behind() == ["a"]
+    seen = (await networks.build(["a"])).topologies["a"]
+    await networks.record_late({"a": Applied(revision=seen.revision, vifs=vifs)})
+    assert await statuses() == {"ACTIVE"}
+    assert await networks.hosts_behind() == []
+
+
+async def test_what_is_recorded_at_once_says_all_beside_what_is_recorded_late(bench_on_each_database: Any) -> None:
+    bench, networks = bench_on_each_database, bench_on_each_database.networks
+    await bench.network()
+    cards = {host: await bound(bench, host) for host in ("a", "b")}
+    seen = (await networks.build([*cards])).topologies
+    for host in cards:
+        await bound(bench, host)
+    made = {
+        host: Applied(revision=seen[host].revision, vifs={card.id: Vif(device="tap0", mtu=1450)})
+        for host, card in cards.items()
+    }
+    await asyncio.gather(networks.record_late(made), networks.record_applied("a", made["a"]))
+    found = await networks.ports_of([card.server_id for card in cards.values()])
+    assert [found[card.server_id][0].status for card in cards.values()] == ["ACTIVE", "BUILD"]
 
 
 async def test_what_hosts_have_is_recorded_in_one_statement_and_new_states_in_one_more(bench: Any) -> None:

@@ -46,6 +46,8 @@ class HostState:
 
     applied: int
     """The latest revision that was recorded, or is recorded with the question."""
+    wanted: int
+    """The latest revision that it is to have."""
     is_gateway: bool
     ports: Sequence[WiredPort]
     """Those on it that have a fault or another status than where all is well, or every one."""
@@ -104,6 +106,7 @@ def _states(*, settled: bool, recording: bool) -> sa.UpdateBase | sa.Select[*tup
     told = (
         network_hosts.c.host,
         network_hosts.c.applied,
+        network_hosts.c.wanted,
         network_hosts.c.gateway,
         Returned(of_host.correlate(network_hosts).scalar_subquery()),
         sa.case((network_hosts.c.gateway == 1, Returned(around))),
@@ -131,13 +134,14 @@ async def states(
     return {
         host: HostState(
             applied=applied,
+            wanted=wanted,
             is_gateway=gateway == 1,
             ports=[
                 WiredPort(id, network, bool(is_up), status, fault) for id, network, is_up, status, fault in on or ()
             ],
             around=[(table, id, well) for table, id, well in around or ()],
         )
-        for host, applied, gateway, on, around in found
+        for host, applied, wanted, gateway, on, around in found
     }
 
 
