@@ -273,6 +273,8 @@ class Wiring:
 
     async def _record_others(self) -> None:
         made, self._unrecorded = self._unrecorded, {}
+        if not made:  # somebody has recorded it meanwhile
+            return
         try:
             await self.networks.record_late(made)
         except Exception as error:  # a border: they are behind then, and are pushed to again

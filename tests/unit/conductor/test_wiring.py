@@ -456,6 +456,23 @@ def test_that_hosts_have_news_is_recorded_in_the_end_though_nobody_waits(
     assert networks.together == [dict.fromkeys("abc", revision) for revision in (2, 3, 4)]
 
 
+def test_news_of_hosts_that_somebody_waited_for_meanwhile_are_not_recorded_again(
+    wiring: Wiring, networks: Revisions, members: Members
+) -> None:
+    async def told() -> None:
+        await _known(wiring, networks)
+        members.change()
+        wiring.poke(["a", "b"])
+        await asyncio.sleep(1.5 * module.REST)
+        assert networks.together == [] and len(wiring._unrecorded) == 2
+        await asyncio.gather(wiring.ensure("a"), wiring.ensure("b"))
+        await asyncio.sleep(3 * module.REST)
+
+    run(told())
+    assert {} not in networks.together
+    assert wiring._recording is not None and wiring._recording.done()
+
+
 def test_what_is_more_than_news_is_recorded_at_once(
     wiring: Wiring, networks: Revisions, agents: Agents, members: Members
 ) -> None:
