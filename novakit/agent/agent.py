@@ -105,7 +105,7 @@ class Agent(HostCalls):
     _undo: Callable[[], None] | None = None
 
     async def start(self) -> None:
-        """Open the drivers and begin to serve; nothing is told before `begin`.
+        """Open the drivers; nobody is served and nothing is told before `begin`.
 
         Raises Refused with a remedy when the host cannot be used, and Fault for a driver that breaks.
         """
@@ -122,10 +122,11 @@ class Agent(HostCalls):
         await asyncio.to_thread(self.wires.open)
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
             self._listeners = MetadataListeners(self.conductor)
-        self._undo = serve(self.bus, HostCalls, lambda _: self, self.host, require=self.membership.require)
 
     def begin(self) -> None:
-        """Begin to tell the conductor of the host."""
+        """Begin to serve, and to tell the conductor of the host."""
+        # Not long before it tells: of guests that the conductor has not heard of it would take down the network.
+        self._undo = serve(self.bus, HostCalls, lambda _: self, self.host, require=self.membership.require)
         self._tasks = [
             world.spawn(self._report_loop(), name=f"agent/{self.host}/report"),
             world.spawn(self._heartbeat_loop(), name=f"agent/{self.host}/heartbeat"),

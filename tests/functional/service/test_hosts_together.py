@@ -1,11 +1,13 @@
 """The hosts of one process begin together: they are written in a few transactions, and not before all can be used."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from novakit import app
+from novakit.agent import agent
 from novakit.agent.agent import Agent
 from novakit.conductor.reports import Reports
 from novakit.config import Config
@@ -34,17 +36,23 @@ async def test_hosts_of_one_process_are_written_together(tmp_path: Path, monkeyp
     assert len(batches) <= 3
 
 
-async def test_no_host_is_told_of_where_one_of_them_cannot_be_used(
+async def test_no_host_is_told_of_or_asked_where_one_of_them_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []
     start = Agent.start
+    serve = agent.serve
+
+    def served(*which: Any, **how: Any) -> Callable[[], None]:
+        begun.append("to serve")
+        return serve(*which, **how)
 
     async def started(self: Agent) -> None:
         await start(self)
         if self.host.endswith(f"-{HOSTS}"):
             raise ConfigError("The last one cannot be used.")
 
+    monkeypatch.setattr(agent, "serve", served)
     monkeypatch.setattr(Agent, "start", started)
     monkeypatch.setattr(Agent, "begin", lambda self: begun.append(self.host))
     with pytest.raises(ConfigError, match="The last one"):
