@@ -118,8 +118,7 @@ def serve(args: argparse.Namespace) -> int:
         ) from error
     finally:
         os.umask(before)
-        if sys.stderr is not None:  # as where it was closed before the start
-            _hand_over(sys.stderr)
+        _hand_over(sys.stderr)
 
 
 def _open_log(path: Path | None, chosen: config.Config) -> None:
@@ -148,8 +147,10 @@ def _say(sentence: str) -> None:
     _hand_over(sys.stdout)
 
 
-def _hand_over(stream: TextIO) -> None:
+def _hand_over(stream: TextIO | None) -> None:
     """Write what a stream still keeps, and drop what is not taken: Python's end would try again and exit with 120."""
+    if stream is None:  # as where it was closed before the start
+        return
     try:
         stream.flush()
     except OSError:
@@ -319,4 +320,4 @@ def _is_screen() -> bool:
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return False
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()

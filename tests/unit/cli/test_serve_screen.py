@@ -1,5 +1,6 @@
 """The one screen of `novakit serve`: what it says, and that no value on it steers a terminal."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,6 +60,15 @@ def test_a_terminal_that_wants_no_bold_gets_none(
     screen.setenv(name, value)
     serve._show(process(tmp_path, notices=["Look here."]), None)
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_service_whose_output_was_closed_before_it_began_shows_nothing_and_goes_on(
+    tmp_path: Path, screen: pytest.MonkeyPatch
+) -> None:
+    screen.setattr(serve, "sys", SimpleNamespace(stdout=None, executable="python"))
+    screen.setattr(sys, "stdout", None)
+    serve._show(process(tmp_path), None)
+    serve._say("novakit ready")
 
 
 def test_what_a_plugin_says_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
