@@ -473,6 +473,35 @@ def test_news_of_hosts_that_somebody_waited_for_meanwhile_are_not_recorded_again
     assert wiring._recording is not None and wiring._recording.done()
 
 
+def test_news_of_many_hosts_are_recorded_some_at_a_time_and_nobody_waits_for_all_of_them(
+    wiring: Wiring, networks: Revisions, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER", 2)
+    late, record = asyncio.Event(), Revisions.record_late
+
+    async def slow(self: Revisions, made: Mapping[str, Applied]) -> None:
+        if len(made) > 1:
+            await late.wait()
+        await record(self, made)
+
+    async def told() -> None:
+        await _known(wiring, networks)
+        await wiring.ensure("d")
+        networks.together.clear()
+        monkeypatch.setattr(Revisions, "record_late", slow)
+        members.change()
+        networks.wanted["d"] = members.revision
+        wiring.poke(["a", "b", "c"])
+        await asyncio.sleep(1.5 * module.REST)
+        await wiring.ensure("d")
+        assert networks.together == [{"d": 2}]
+        late.set()
+        await asyncio.sleep(module.REST)
+
+    run(told())
+    assert networks.together == [{"d": 2}, {"a": 2, "b": 2}, {"c": 2}]
+
+
 def test_what_is_more_than_news_is_recorded_at_once(
     wiring: Wiring, networks: Revisions, agents: Agents, members: Members
 ) -> None:
