@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -82,6 +83,40 @@ async def test_of_more_than_there_are_threads_those_that_came_first_are_begun_fi
         each.set()
     assert await asyncio.gather(*works) == [*range(3 * MOST)]
     assert begun[MOST:] == [*range(MOST, 3 * MOST)]
+
+
+async def test_what_waits_for_a_thread_waits_for_no_turn_of_the_loop() -> None:
+    ended, many = threading.Semaphore(0), 3 * MOST
+    works = [asyncio.create_task(to_its_end(ended.release)) for _ in range(many)]
+    await asyncio.sleep(0)
+    # From here on the loop is busy.
+    assert all(ended.acquire(timeout=20) for _ in range(many))
+    await asyncio.gather(*works)
+
+
+async def test_a_thread_that_goes_on_with_what_waits_holds_nothing_of_what_it_has_done() -> None:
+    class Large:
+        """Something that is written."""
+
+    first, others, begun = threading.Event(), threading.Event(), threading.Event()
+
+    def last() -> None:
+        begun.set()
+        assert others.wait(60)
+
+    large = Large()
+    left = weakref.ref(large)
+    one = asyncio.create_task(to_its_end(lambda _: first.wait(60), large))
+    beside = [asyncio.create_task(to_its_end(others.wait, 60)) for _ in range(MOST - 1)]
+    following = asyncio.create_task(to_its_end(last))
+    await asyncio.sleep(0)
+    first.set()
+    await one
+    del large, one
+    assert begun.wait(60)
+    assert left() is None
+    others.set()
+    await asyncio.gather(*beside, following)
 
 
 async def test_what_no_future_can_raise_is_raised_in_other_words() -> None:
