@@ -74,7 +74,7 @@ class WriteAheadLog:
         waiting, self._waiting = self._waiting, []
         try:
             self._thread.give(partial(self._flush, asyncio.get_running_loop(), waiting))
-        except RuntimeError as error:  # the log is closed
+        except RuntimeError as error:  # the log is closed, or no thread can be begun; the next one tries it again
             for done in waiting:
                 if not done.done():
                     done.set_exception(error)
