@@ -1,6 +1,6 @@
 """/servers/{id}/action: every verb that is asked for there, and what is no verb."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import web
 
@@ -100,4 +100,15 @@ def _given(action: verbs.Action, version: Version, value: object) -> object:
     return records.read(action.value, value if is_said else {})
 
 
+def require_rules(actions: Iterable[verbs.Action]) -> None:
+    """Raise LookupError for an action whose rule the policy does not give to it: else whoever asks for it finds out."""
+    for action in actions:
+        if SERVER_ACTIONS.get(action.name) != action.rule:
+            raise LookupError(
+                f"The action {action.name} is allowed by {action.rule}, and novakit/api/compute/policies.py has no row "
+                f"of that name with POST /servers/{{id}}/action ({action.name}): add one."
+            )
+
+
+require_rules(verb.action for verb in ACTIONS.values() if verb.action)
 ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act, frees=True, rules=SERVER_ACTIONS)]
