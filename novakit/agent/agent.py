@@ -27,12 +27,11 @@ from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.turns import GuestTurns, StoppableWork, Stopped
 from novakit.agent.wires import Wires
 from novakit.agent.withheld import HeldDevices
-from novakit.bus import Bus, BusError, serve, time_left, topologies
+from novakit.bus import Bus, BusError, serve, topologies
 from novakit.bus.tickets import with_proof
 from novakit.bus.topologies import NextTopology, TopologyChange
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
 from novakit.calls.host import (
-    MARGIN,
     NOTHING_KEPT,
     BuildPlan,
     GuestNote,
@@ -43,6 +42,7 @@ from novakit.calls.host import (
     NetworksNote,
     Snapshot,
     Wired,
+    time_of_driver,
 )
 from novakit.config import AgentOptions
 from novakit.disk import Disk
@@ -248,7 +248,10 @@ class Agent(HostCalls):
             if self._topology is None or topology.revision >= self._topology.revision:
                 self._topology = topology
             applied = await guarded(
-                self.network_plugin, "apply", self.network.apply(self._topology), _within(self.options.apply_within)
+                self.network_plugin,
+                "apply",
+                self.network.apply(self._topology),
+                time_of_driver(self.options.apply_within),
             )
             self._vifs = applied.vifs
             if applied.revision <= self._topology.revision:
@@ -259,7 +262,7 @@ class Agent(HostCalls):
             return applied
 
     async def _ask_driver(self, name: str, answer: Awaitable[T], within: float) -> T:
-        return await guarded(self.driver_plugin, name, answer, _within(within))
+        return await guarded(self.driver_plugin, name, answer, time_of_driver(within))
 
     async def build(self, operation: str, plan: BuildPlan) -> Guest:
         return await self._turns.take(plan.guest.id, lambda: self._building(plan))
@@ -437,8 +440,3 @@ class Agent(HostCalls):
 
     async def remove_abandoned(self, owner: str) -> None:
         await held.remove_abandoned(self.network_plugin, self.network, owner)
-
-
-def _within(seconds: float) -> float:
-    """Give a driver its time, less where the caller gives up before: it gets an answer in any case."""
-    return time_left(seconds + MARGIN) - MARGIN

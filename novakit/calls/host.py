@@ -12,7 +12,7 @@ from typing import Annotated
 import attrs
 
 from novakit.bus import topologies
-from novakit.bus.contract import Contract, Encoded, call
+from novakit.bus.contract import Contract, Encoded, call, time_left
 from novakit.bus.repeats import READS, kept, settles
 from novakit.bus.topologies import NextTopology, TopologyChange
 from novakit_hookspecs.fields import mapping_field, tuple_field, uuid_field
@@ -27,6 +27,11 @@ UPLOADING = 1800.0
 """Seconds for the upload of a snapshot: 100 GiB at 60 MB/s. Asked again, it sends the copy that lies on the host."""
 MARGIN = 10.0
 """Seconds between the end of a driver's time and that of the caller's patience, so that the answer arrives."""
+
+
+def time_of_driver(seconds: float) -> float:
+    """Return a driver's time, less where the caller of the host gives up before: it gets an answer in any case."""
+    return time_left(seconds + MARGIN) - MARGIN
 
 
 def uploading(snapshot_within: float) -> float:
@@ -275,12 +280,12 @@ class HostCalls(Contract):
     async def discard_snapshot(self, server: str) -> None:
         """Remove every copy of a server's disk; none is fine."""
 
-    @call(within=20.0, repeat_by=READS, by=CONDUCTOR)
+    @call(within=20.0 + MARGIN, repeat_by=READS, by=CONDUCTOR)
     @abstractmethod
     async def holdings(self) -> Holdings:
         """List everything of ours on the host."""
 
-    @call(within=60.0 + MARGIN, repeat_by=READS, by=CONDUCTOR)
+    @call(within=50.0 + MARGIN, repeat_by=READS, by=CONDUCTOR)
     @abstractmethod
     async def abandoned(self) -> tuple[Abandoned, ...] | None:
         """List what deployments that are lost have left of their networks; None where the driver does not tell."""
