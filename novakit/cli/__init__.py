@@ -75,11 +75,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         from novakit.config.failures import sentence
 
-        if (said := sentence(error)) is None:
+        if (said := sentence(error, _of_database)) is None:
             raise
         return _failed(said)
     except KeyboardInterrupt:
         return 130
+
+
+def _of_database(error: BaseException) -> str | None:
+    if "sqlalchemy" not in sys.modules:  # an agent has no database, and need not load what speaks to one
+        return None
+    from novakit.store.opening import why_not
+
+    return why_not(error)
 
 
 def _failed(sentence: str) -> int:

@@ -5,7 +5,7 @@ What is known here is no fault of the program, so nobody needs to see where in t
 """
 
 import errno
-import sys
+from collections.abc import Callable
 
 _DOING = {
     errno.ENOSPC: "The disk is full; free some space, or choose a --state on another file system",
@@ -23,11 +23,14 @@ _DOING = {
 }
 
 
-def sentence(error: BaseException) -> str | None:
-    """Return what to tell of an error; None for what nobody thought of, which is a fault of the program."""
+def sentence(error: BaseException, *asked: Callable[[BaseException], str | None]) -> str | None:
+    """Return what to tell of an error; None for what nobody thought of, which is a fault of the program.
+
+    Those `asked` know errors of what lies above, such as a database, and are asked first.
+    """
     if isinstance(error, BaseExceptionGroup):
-        return next((said for one in error.exceptions if (said := sentence(one))), None)
-    return _of_database(error) or _of_system(error) or _of_content(error)
+        return next((said for one in error.exceptions if (said := sentence(one, *asked))), None)
+    return next((said for of in (*asked, _of_system, _of_content) if (said := of(error))), None)
 
 
 def _of_system(error: BaseException) -> str | None:
@@ -43,11 +46,3 @@ def _of_content(error: BaseException) -> str | None:
     if isinstance(error, UnicodeDecodeError):
         return "A file of the state directory is not text: it was overwritten. Restore it from a backup."
     return None
-
-
-def _of_database(error: BaseException) -> str | None:
-    if "sqlalchemy" not in sys.modules:  # an agent has no database, and need not load what speaks to one
-        return None
-    from novakit.store.opening import why_not
-
-    return why_not(error)

@@ -27,6 +27,15 @@ def test_of_several_errors_the_first_that_is_known_is_told() -> None:
     assert sentence(ExceptionGroup("both", [RuntimeError("?"), of(errno.EROFS)])) == sentence(of(errno.EROFS))
 
 
+def test_who_knows_other_errors_is_asked_first_also_of_several() -> None:
+    def of_keys(error: BaseException) -> str | None:
+        return "That key is gone." if isinstance(error, KeyError) else None
+
+    assert sentence(KeyError("x"), of_keys) == "That key is gone."
+    assert sentence(ExceptionGroup("both", [RuntimeError("?"), KeyError("x")]), of_keys) == "That key is gone."
+    assert sentence(of(errno.EROFS), of_keys) == sentence(of(errno.EROFS))
+
+
 def test_bytes_that_are_no_text_are_told_as_an_overwritten_file() -> None:
     with pytest.raises(UnicodeDecodeError) as raised:
         b"\xff".decode()
