@@ -18,15 +18,17 @@ TWINS = {
 """By what the page calls it, the calls by which a module that does it is known; of the last one, the definition."""
 
 
-def _section(title: str) -> str:
+def section(title: str) -> str:
+    """Return what stands below a heading of the page."""
     return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-def _rows(text: str) -> list[list[str]]:
+def rows_of(text: str) -> list[list[str]]:
+    """Return the cells of the tables in a text, their headings included."""
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
 
 
-SITTING = [row[1:] for row in _rows(_section("One create, in one sitting"))[2:]]
+SITTING = [row[1:] for row in rows_of(section("One create, in one sitting"))[2:]]
 
 
 def _defined(module: str) -> set[str]:
@@ -48,7 +50,7 @@ def test_what_is_to_be_read_in_one_sitting_is_there(modules: str, names: str) ->
 
 
 def test_the_page_repeats_no_figure_of_the_spine() -> None:
-    told = re.findall(r"\d+ functions|\d+ files", _section("One create, in one sitting"))
+    told = re.findall(r"\d+ functions|\d+ files", section("One create, in one sitting"))
     assert told == ["60 functions", "20 files"], "measured figures age: `make house` prints them"
 
 
@@ -66,7 +68,7 @@ def _does(one: Source, what: str) -> bool:
 @pytest.mark.parametrize("what", TWINS)
 def test_whatever_is_done_in_several_places_has_its_reason_on_the_page(what: str) -> None:
     told = {
-        place for row in _rows(_section("The layers")) if row[0] == what for place in re.findall(r"`([^`]+)`", row[1])
+        place for row in rows_of(section("The layers")) if row[0] == what for place in re.findall(r"`([^`]+)`", row[1])
     }
     does = {one.place for one in figures.sources() if _does(one, what)}
     assert does == told, f"{', '.join(sorted(does ^ told))}: make it one with what is there, or say why not"
