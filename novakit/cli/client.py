@@ -89,6 +89,11 @@ def login(state: Path, cloud: str) -> Client:
     path = state / "clouds.yaml"
     keys = clouds.read(path).get(cloud)
     if keys is None:
+        if not paths.existing(state).joinpath(path.name).exists():
+            raise ConfigError(
+                f"There is no {path}; start `novakit serve --state {state}`, which writes it, or name the running"
+                " service's directory with --state."
+            )
         raise ConfigError(
             f"{path} has no cloud {cloud}; start `novakit serve --state {state}`, or name the running service's"
             " directory with --state."
