@@ -87,7 +87,7 @@ async def claim(
     providers = {id for one in tries for id in _in_question(state, one)}
     known, stock = await allocations.lock_stock_for_new(session, [one.ask.server_id for one in pending], providers)
     held = _held(state, pending, known) if known else {}
-    # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
+    # Somebody else may have been asked instead by now, so nothing is claimed for whoever no longer waits.
     wanted = [one for one in tries if one.waiting not in held and not one.waiting.over]
     if not wanted:
         return [], held

@@ -44,7 +44,7 @@ class Waiting:
 
     @property
     def over(self) -> bool:
-        """Return whether it was answered, or whoever asked waits no more."""
+        """Return whether it was answered, or whoever asked no longer waits."""
         return self.answer.done()
 
 
