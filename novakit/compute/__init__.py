@@ -1,1 +1,1 @@
-"""Servers: what they are, what may be asked of them, and one module per verb that changes them."""
+"""What servers are, and what belongs to them: flavors, keypairs, quotas, groups, hosts. Verbs are the conductor's."""

@@ -54,6 +54,13 @@ def test_the_page_repeats_no_figure_of_the_spine() -> None:
     assert told == ["60 functions", "20 files"], "measured figures age: `make house` prints them"
 
 
+def test_each_domain_object_is_in_the_module_that_the_page_names() -> None:
+    for name, place, _ in rows_of(section("The domain objects"))[2:]:
+        named = place.strip("`")
+        modules = [named] if named.endswith(".py") else [one.place for one in figures.sources() if named in one.place]
+        assert any(name.strip("`") in _defined(module) for module in modules), f"{name} is not in {place}"
+
+
 def _does(one: Source, what: str) -> bool:
     for node in ast.walk(one.tree):
         if isinstance(node, ast.FunctionDef) and what == "turns records into plain data" and node.name in TWINS[what]:
