@@ -13,9 +13,15 @@ PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
 TWINS = {
     "runs a program": frozenset({"create_subprocess_exec", "create_subprocess_shell", "Popen", "subprocess.run"}),
     "locks a file": frozenset({"flock", "lockf"}),
+    "keeps the work on a guest in a row": frozenset({"WeakValueDictionary[str, asyncio.Lock]"}),
+    "flushes a file": frozenset({"fsync", "fdatasync"}),
+    "looks for a collision of transactions": frozenset({"is_collision"}),
     "turns records into plain data": frozenset({"to_plain"}),
 }
-"""By what the page calls it, the calls by which a module that does it is known; of the last one, the definition."""
+"""By what the page calls it, how a module that does it is known: what it calls or hands on, and what a field is.
+
+Of the last one it is the definition.
+"""
 
 
 def section(title: str) -> str:
@@ -63,12 +69,17 @@ def test_each_domain_object_is_in_the_module_that_the_page_names() -> None:
 
 def _does(one: Source, what: str) -> bool:
     for node in ast.walk(one.tree):
-        if isinstance(node, ast.FunctionDef) and what == "turns records into plain data" and node.name in TWINS[what]:
+        if what == "turns records into plain data":
+            found = {node.name} if isinstance(node, ast.FunctionDef) else set()
+        elif isinstance(node, ast.AnnAssign):
+            found = {ast.unparse(node.annotation).strip("'")}
+        elif isinstance(node, ast.Call):
+            named = [ast.unparse(each) for each in (node.func, *node.args)]
+            found = {*named, *(each.rpartition(".")[2] for each in named)}
+        else:
+            continue
+        if found & TWINS[what]:
             return True
-        if isinstance(node, ast.Call) and what != "turns records into plain data":
-            called = ast.unparse(node.func)
-            if {called, called.rpartition(".")[2]} & TWINS[what]:
-                return True
     return False
 
 
