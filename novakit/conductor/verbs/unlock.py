@@ -10,7 +10,7 @@ OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 async def begin(asked: Asked) -> Begun[Memory]:
     """Unlock the server with the request itself. Raises Forbidden where an administrator locked it."""
     if asked.server["locked_by"] == "admin" and not asked.may(OVERRIDE):
-        raise errors.Forbidden("Policy doesn't allow os_compute_api:os-lock-server:unlock to be performed.")
+        raise errors.Forbidden(f"Policy doesn't allow {OVERRIDE} to be performed.")
     return Begun(memory=Memory(host=asked.server["host"]), values={"locked_by": None, "locked_reason": None})
 
 

@@ -67,7 +67,9 @@ async def test_a_member_cannot_make_an_administrators_lock_his_own(api, store, a
     assert await lock_of(api, active) == (True, "audit")
     async with store.read() as session:
         assert await operations.of_server(session, active) == begun, "what changes nothing is no action of the server"
-    assert (await act(api, active, {"unlock": None})).status == 403
+    refused = await act(api, active, {"unlock": None})
+    assert refused.status == 403
+    assert "os_compute_api:os-lock-server:unlock:unlock_override to be" in refused.body["forbidden"]["message"]
     assert (await act(api, active, {"unlock": None}, as_="admin")).status == 202
     assert await lock_of(api, active) == (False, None)
 
