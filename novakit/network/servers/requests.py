@@ -21,7 +21,19 @@ from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 
 NetworksAsked = str | Sequence[Mapping[str, str | None]] | None
+ATTACH_EXTERNAL = "network:attach_external_network"
+"""The rule, of the compute service, for networks that are external and not shared."""
 PORTS_EXCEEDED = "Maximum number of ports exceeded"
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """What an answer depends on of who asks."""
+
+    project_id: str
+    is_admin: bool
+    may_attach_external: bool
+    """Whether servers may be on networks that are external and not shared."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +41,7 @@ class Question:
     """What is asked of the network by one request for servers; equal questions have equal answers."""
 
     context: RequestContext = attrs.field(eq=False)
-    caller: tuple[str, bool]
+    caller: Caller
     asked: bytes
     names: tuple[str, ...]
     servers: int
@@ -37,7 +49,12 @@ class Question:
     @classmethod
     def of(cls, context: RequestContext, requested: NetworksAsked, names: Sequence[str], servers: int) -> "Question":
         """Make the question of one request."""
-        caller = (context.project_id or "", context.is_admin)
+        about = {"project_id": context.project_id, "user_id": context.user_id}
+        caller = Caller(
+            project_id=context.project_id or "",
+            is_admin=context.is_admin,
+            may_attach_external=context.may(ATTACH_EXTERNAL, about),
+        )
         asked = requested if requested is None or isinstance(requested, str) else list(requested)
         return cls(context=context, caller=caller, asked=orjson.dumps(asked), names=tuple(names), servers=servers)
 
@@ -64,9 +81,9 @@ async def resolve(store: Store, question: Question) -> list[Requested]:
         if requested == "none":
             return []
         if requested is None or isinstance(requested, str):
-            nics = _automatic(usable, project, must=requested == "auto")
+            nics = _automatic(usable, question, must=requested == "auto")
         else:
-            nics = [await _named(session, context, usable, one, servers) for one in requested]
+            nics = [await _named(session, question, usable, one) for one in requested]
             _refuse_duplicates(nics)
     new = servers * sum(nic.port_id is None for nic in nics)
     if new and quota.exceeds(limit_of("port", usable.limit), usable.ports, new):
@@ -110,7 +127,8 @@ def named_groups(own: Sequence[tuple[str, str]], project_id: str, names: Sequenc
     return found
 
 
-def _automatic(found: Usable, project_id: str, *, must: bool) -> list[Requested]:
+def _automatic(found: Usable, question: Question, *, must: bool) -> list[Requested]:
+    project_id = question.caller.project_id
     usable = [(row, count) for row, count in found.networks if not row.external or row.project_id == project_id]
     if not usable:
         if must:
@@ -124,8 +142,17 @@ def _automatic(found: Usable, project_id: str, *, must: bool) -> list[Requested]
         raise errors.Conflict(
             "Multiple possible networks found, use a Network ID to be more specific.", kind="NetworkAmbiguous"
         )
+    _need_attachable(usable[0][0], question)
     _need_subnet(*usable[0])
     return [Requested(network_id=usable[0][0].id)]
+
+
+def _need_attachable(network: StoredNetwork, question: Question) -> None:
+    if network.external and not network.shared and not question.caller.may_attach_external:
+        raise errors.Forbidden(
+            f"It is not allowed to create an interface on external network {network.id}",
+            kind="ExternalNetworkAttachForbidden",
+        )
 
 
 def _need_subnet(network: StoredNetwork, subnet_count: int) -> None:
@@ -140,27 +167,21 @@ def _network_id(one: Mapping[str, str | None]) -> str:
     return str(one.get("uuid") or "").lower()
 
 
-async def _named(
-    session: Session, context: RequestContext, usable: Usable, one: Mapping[str, str | None], servers: int
-) -> Requested:
-    tag = one.get("tag")
+async def _named(session: Session, question: Question, usable: Usable, one: Mapping[str, str | None]) -> Requested:
+    tag, servers = one.get("tag"), question.servers
     if port_id := one.get("port"):
         if servers > 1:
             raise errors.BadRequest(
                 "Failed to launch multiple instances with one port ID; name the network instead.",
                 kind="MultiplePortsNotApplicable",
             )
-        return await _port(session, context, str(port_id).lower(), tag)
+        return await _port(session, question, str(port_id).lower(), tag)
     network_id, fixed_ip = _network_id(one), one.get("fixed_ip") or None
     found = next((known for known in usable.networks if known[0].id == network_id), None)
     if found is None:
         raise errors.BadRequest(f"Network {network_id} could not be found.", kind="NetworkNotFound")
     network, subnet_count = found
-    if network.external and not network.shared and not context.is_admin:
-        raise errors.Forbidden(
-            f"It is not allowed to create an interface on external network {network_id}",
-            kind="ExternalNetworkAttachForbidden",
-        )
+    _need_attachable(network, question)
     _need_subnet(network, subnet_count)
     if fixed_ip is not None:
         if servers > 1:
@@ -182,7 +203,8 @@ async def _check_fixed(session: Session, network_id: str, ip: str) -> None:
         raise errors.BadRequest(f"Fixed IP address {ip_of(number)} is already in use.", kind="FixedIpAlreadyInUse")
 
 
-async def _port(session: Session, context: RequestContext, port_id: str, tag: str | None) -> Requested:
+async def _port(session: Session, question: Question, port_id: str, tag: str | None) -> Requested:
+    context = question.context
     port = await rows.one(session, StoredPort, id=port_id)
     if port is None or not (context.is_admin or port.project_id == context.project_id):
         raise errors.BadRequest(f"Port id {port_id} could not be found.", kind="PortNotFound")
@@ -190,6 +212,9 @@ async def _port(session: Session, context: RequestContext, port_id: str, tag: st
         raise errors.Conflict(f"Port {port_id} is still in use.", kind="PortInUse")
     if not await rows.one(session, StoredAddress, port_id=port_id):
         raise errors.BadRequest(f"Port {port_id} requires a FixedIP in order to be used.", kind="PortRequiresFixedIP")
+    if not question.caller.may_attach_external:
+        (network,) = await rows.find(session, StoredNetwork, id=port.network_id)
+        _need_attachable(network, question)
     return Requested(network_id=port.network_id, port_id=port_id, tag=tag)
 
 

@@ -328,6 +328,7 @@ THINGS: Mapping[str, Callable[[Cloud, str], Awaitable[str]]] = {
     "network": _network_thing("networks", "network", name="n"),
     "subnet": _network_thing("subnets", "subnet", network_id=_of("network"), ip_version=4),
     "port": _network_thing("ports", "port", network_id=_of("network"), tags=["blue"]),
+    "external port": _network_thing("ports", "port", network_id=_of("external network")),
     "router": _network_thing("routers", "router", name="r"),
     "external network": _outside,
     "floatingip": _network_thing("floatingips", "floatingip", floating_network_id=_of("external network")),

@@ -142,6 +142,18 @@ async def _new_image(cloud: Cloud) -> None:
     cloud.gone("image", MINE)
 
 
+async def _subnet(cloud: Cloud) -> None:
+    """Have a subnet of the network."""
+    await cloud.thing("subnet", MINE)
+
+
+async def _new_port(cloud: Cloud) -> None:
+    """Have ports with an address that no server has yet."""
+    await _subnet(cloud)
+    for kind in ("port", "external port"):
+        cloud.gone(kind, MINE)
+
+
 async def _locked(cloud: Cloud) -> None:
     async with cloud.store.write() as session:
         await servers.change(session, await cloud.thing("server", MINE), locked_by="admin")
@@ -188,6 +200,13 @@ OTHERS: tuple[Part, ...] = (
             {"server": {**NEW, name: "alpha"}},
         )
         for name in ("host", "hypervisor_hostname")
+    ),
+    *(
+        Part(rule, f"{NOVA}servers:create", "POST", SERVERS, {"server": {**NEW, "networks": asked}}, before=before)
+        for rule, asked, before in (
+            ("network:attach_external_network", [{"uuid": "{external network}"}], None),
+            ("network:attach_external_network", [{"port": "{external port}"}], _new_port),
+        )
     ),
     Part(f"{NOVA}os-shelve:unshelve_to_host", f"{NOVA}os-shelve:unshelve", "POST", ACTION, {"unshelve": {"host": "a"}}),
     Part(

@@ -4,10 +4,12 @@ import asyncio
 import uuid
 from typing import Any
 
+import attrs
 import pytest
 
 from novakit import errors
 from novakit.network import NicRequest, PortInfo, Requested
+from novakit.network.ports import NewPort
 
 
 def some_id() -> str:
@@ -100,3 +102,33 @@ async def test_one_more_card_is_attached_once_and_detached(bench: Any) -> None:
     await bench.networks.detach(card.server_id, first.id)
     await bench.networks.detach(card.server_id, first.id)
     assert [one.id for one in (await bench.networks.ports_of([card.server_id]))[card.server_id]] == [card.id]
+
+
+@pytest.mark.parametrize("way", ["network", "port", "alone"])
+async def test_a_server_is_on_an_external_network_where_the_rule_for_it_lets_its_owner(bench: Any, way: str) -> None:
+    net = await bench.network(external=True)
+    (made,) = await bench.networks.ports.create(bench.member, [NewPort(network_id=net.id)])
+    asked = {"network": [{"uuid": net.id}], "port": [{"port": made.port.id}], "alone": None}[way]
+    told = []
+
+    def decide(context: Any, rule: str, target: Any) -> bool:
+        told.append((rule, dict(target)))
+        return context.user_id == "let"
+
+    let, other = (attrs.evolve(bench.member, user_id=name, decide=decide) for name in ("let", "other"))
+    # Together: what is answered to one is not answered to the other.
+    first, second = await asyncio.gather(
+        *(bench.networks.check_request(who, asked) for who in (let, other)), return_exceptions=True
+    )
+    assert [nic.network_id for nic in first] == [net.id]
+    assert isinstance(second, errors.Forbidden)
+    assert second.kind == "ExternalNetworkAttachForbidden"
+    about = {"project_id": bench.member.project_id, "user_id": "other"}
+    assert told[-1] == ("network:attach_external_network", about)
+
+
+async def test_an_external_network_that_is_shared_is_for_everybody(bench: Any) -> None:
+    net = await bench.network(external=True, shared=True)
+    nobody = attrs.evolve(bench.member, decide=lambda *_: False)
+    (nic,) = await bench.networks.check_request(nobody, [{"uuid": net.id}])
+    assert nic.network_id == net.id
