@@ -48,6 +48,7 @@ RULES: Mapping[str, PolicyRule] = table(
     ("os_compute_api:servers:create", MEMBER, PROJECT, "POST /servers"),
     ("os_compute_api:servers:create:forced_host", ADMIN, PROJECT, "POST /servers"),
     ("compute:servers:create:requested_destination", ADMIN, PROJECT, "POST /servers"),
+    ("os_compute_api:servers:create:attach_network", MEMBER, PROJECT, "POST /servers"),
     ("network:attach_external_network", ADMIN, PROJECT, "POST /servers"),
     ("os_compute_api:servers:delete", MEMBER, PROJECT, "DELETE /servers/{id}"),
     ("os_compute_api:servers:update", MEMBER, PROJECT, "PUT /servers/{id}"),

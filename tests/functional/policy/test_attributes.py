@@ -204,6 +204,9 @@ OTHERS: tuple[Part, ...] = (
     *(
         Part(rule, f"{NOVA}servers:create", "POST", SERVERS, {"server": {**NEW, "networks": asked}}, before=before)
         for rule, asked, before in (
+            (f"{NOVA}servers:create:attach_network", [{"uuid": "{network}"}], _subnet),
+            (f"{NOVA}servers:create:attach_network", [{"port": "{port}"}], _new_port),
+            (f"{NOVA}servers:create:attach_network", "auto", None),
             ("network:attach_external_network", [{"uuid": "{external network}"}], None),
             ("network:attach_external_network", [{"port": "{external port}"}], _new_port),
         )

@@ -52,7 +52,7 @@ async def creation(call: Call[Compute], body: NewServers) -> CreateRequest:
         hostname=asked.hostname,
         image_id=_image_id(asked),
         flavor=await _flavor(call, asked.flavor),
-        networks=_networks(asked.networks),
+        networks=_networks(call, asked.networks),
         security_groups=_groups(asked),
         key_name=asked.key_name,
         public_key=await _public_key(call, asked.key_name),
@@ -191,8 +191,10 @@ async def _public_key(call: Call[Compute], name: str | None) -> str | None:
         raise errors.BadRequest("Invalid key_name provided.") from error
 
 
-def _networks(asked: str | Sequence[Mapping[str, str | None]] | None) -> NetworksAsked:
+def _networks(call: Call[Compute], asked: str | Sequence[Mapping[str, str | None]] | None) -> NetworksAsked:
     """Check each NIC that is asked for; the network service resolves them."""
+    if asked and asked != "none":
+        call.authorize("os_compute_api:servers:create:attach_network")
     if asked is None or isinstance(asked, str):
         return asked
     seen = set()
