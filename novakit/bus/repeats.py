@@ -39,7 +39,7 @@ class Repeat:
 
 
 READS = Repeat()
-"""The call changes nothing."""
+"""The call changes nothing, but for when somebody was heard of last."""
 
 
 def kept(*by: str, about: str) -> Repeat:
