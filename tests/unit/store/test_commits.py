@@ -66,7 +66,7 @@ async def main():
             await session.execute(add, [{"name": "x" * 4000}])
         if number % 500 == 499:
             await asyncio.to_thread(another_writes)
-    print(os.stat(path + "-wal").st_size)
+    print(os.stat(path + "-wal").st_size, flush=True)
     other.close()
 
 asyncio.run(main())

@@ -54,7 +54,7 @@ async def main():
         except sa.exc.DBAPIError as error:
             assert is_full(error)
             refused += 1
-    print(os.stat(path + "-wal").st_size >> 20, refused)
+    print(os.stat(path + "-wal").st_size >> 20, refused, flush=True)
 
 asyncio.run(main())
 os._exit(0)
