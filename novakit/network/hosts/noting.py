@@ -7,9 +7,8 @@ The invariant: the part of a port is found by everything that it is made of. Eve
 read after the mark that it is remembered under; so while the mark is the same, the part is, too. A note thus says what
 it would say if nothing were remembered, whoever changes the database.
 The cost: two statements for any number of hosts, one where the mark was read before, and 10 µs for each guest; what is
-not remembered costs six statements
-for networks, four for floating IPs, and two for each step of trust between groups. What is remembered takes 3 kB for
-a guest, and 1 kB for each row of what is around them.
+not remembered costs six statements for networks, four for floating IPs, and two for each step of trust between groups.
+What is remembered takes 3 kB for a guest, and 1 kB for each row of what is around them.
 """
 
 from collections import defaultdict
