@@ -31,7 +31,7 @@ MARGIN = 10.0
 
 def time_of_driver(seconds: float) -> float:
     """Return a driver's time, less where the caller of the host gives up before: it gets an answer in any case."""
-    return time_left(seconds + MARGIN) - MARGIN
+    return max(time_left(seconds + MARGIN) - MARGIN, 0.0)
 
 
 def uploading(snapshot_within: float) -> float:

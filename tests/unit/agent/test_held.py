@@ -41,6 +41,15 @@ async def test_a_driver_that_hangs_is_given_up_before_who_asked_the_host_gives_u
         contract._until.reset(token)
 
 
+async def test_a_driver_for_which_no_time_is_left_is_not_blamed_for_less_than_none() -> None:
+    token = contract._until.set(world.monotonic() + MARGIN / 2)
+    try:
+        with pytest.raises(Fault, match="no answer within 0 s"):
+            await held.holdings(Plugin(group=GROUPS["drivers"], name="hangs"), Hangs())
+    finally:
+        contract._until.reset(token)
+
+
 def test_an_audit_hears_of_a_host_that_hangs_before_its_own_time_is_over(tmp_path: Path) -> None:
     config = Config(state=tmp_path)
     asked = sum(methods_of(HostCalls)[each].seconds(config, {}) for each in ("holdings", "abandoned"))
