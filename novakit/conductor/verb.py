@@ -1,15 +1,17 @@
-"""What a verb is: one record, from which the API's route, the table of moves and the conductor's engine are read.
+"""What a verb is: one record, from which the API's route and policy, the table of moves and the engine are read.
 
 A verb lives in one module of `novakit/conductor/verbs/`, which holds its record, what it remembers and its steps.
 Nothing else names it: `VERBS` finds it there, the API serves its action by it, the page of states shows its moves.
 """
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from novakit import world
+from novakit.compute.rules import ActionRule
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import AnyWork, Commit, M, Memory, OperationRow, Work, move_of
@@ -31,16 +33,35 @@ class FieldRule:
 
     name: str
     since: Version
-    rule: str
+    rule: ActionRule
 
 
 @attrs.frozen(kw_only=True)
-class Action:
+class Way:
+    """One way to ask for something to be done to a server, and who may."""
+
+    rule: ActionRule
+    """What the caller must meet before anything else is looked at."""
+    fields: Sequence[FieldRule] = ()
+    asks: Sequence[ActionRule] = ()
+    """Rules that are asked while it is done, where more than a field of the value decides whether they are."""
+
+    @property
+    @abstractmethod
+    def operation(self) -> str:
+        """Say in the policy's words what its rules are about."""
+
+    @property
+    def rules(self) -> Sequence[ActionRule]:
+        """Return every rule that is asked on this way, each once."""
+        return tuple(dict.fromkeys((self.rule, *(field.rule for field in self.fields), *self.asks)))
+
+
+@attrs.frozen(kw_only=True)
+class Action(Way):
     """How users ask for a verb: POST /servers/ID/action with `{name: value}`, answered with 202."""
 
     name: str
-    rule: str
-    """The public name of the rule of the policy that the caller must meet."""
     bodies: Sequence[tuple[Version, Schema]] = ANYTHING
     """JSON schemas of the value, each from a version on."""
     value: type | None = None
@@ -48,10 +69,18 @@ class Action:
 
     None where no version looks at it.
     """
-    fields: Sequence[FieldRule] = ()
     since: Version | None = None
     until: Version | None = None
     """The last version that has it."""
+
+    @property
+    def operation(self) -> str:
+        """Say in the policy's words what its rules are about."""
+        return f"POST /servers/{{id}}/action ({self.name})"
+
+    def is_in(self, version: Version) -> bool:
+        """Return whether a version has it."""
+        return (self.since is None or version >= self.since) and (self.until is None or version <= self.until)
 
     def is_read(self, version: Version) -> bool:
         """Return whether a version looks at the value."""
@@ -59,7 +88,7 @@ class Action:
 
 
 @attrs.frozen(kw_only=True)
-class OwnRoute:
+class OwnRoute(Way):
     """A path of its own at which users ask for a verb, beside its action or instead of one.
 
     Its handler and the schema of its body stand in the API: what is told here is where it is, and who may.
@@ -68,9 +97,11 @@ class OwnRoute:
     method: str
     path: str
     """Below `/v2.1`, as `/servers/{id}`."""
-    rule: str
-    """The public name of the rule of the policy that the caller must meet."""
-    fields: Sequence[FieldRule] = ()
+
+    @property
+    def operation(self) -> str:
+        """Say in the policy's words what its rules are about."""
+        return f"{self.method} {self.path}"
 
 
 @attrs.frozen(kw_only=True)
@@ -89,9 +120,9 @@ class Asked:
             raise TypeError(f"expected a {kind.__name__}, not {type(self.value).__name__}")
         return self.value
 
-    def may(self, rule: str) -> bool:
-        """Return whether the caller meets a rule of the policy for this server."""
-        return self.context.may(rule, {"project_id": self.server["project_id"], "user_id": self.server["user_id"]})
+    def may(self, rule: ActionRule) -> bool:
+        """Return whether the caller meets a rule that the record names under `asks`, for this server."""
+        return self.context.may(rule.name, {"project_id": self.server["project_id"], "user_id": self.server["user_id"]})
 
 
 @attrs.frozen(kw_only=True)
@@ -178,6 +209,11 @@ class Verb(Generic[M]):
     """Whether a step that fails is done again for as long as it takes, instead of being taken back."""
     fails_first: bool = False
     """Whether the server shows the failure before it is taken back; by default after it."""
+
+    @property
+    def ways(self) -> Sequence[Way]:
+        """Return how users ask for it."""
+        return [way for way in (self.action, self.route) if way is not None]
 
     def move(self, event: str) -> Move:
         """Return the move of an event."""

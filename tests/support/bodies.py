@@ -9,7 +9,6 @@ import attrs
 
 import novakit.api
 from novakit.api import bodies
-from novakit.api.compute.schemas.not_served import NotServed
 from novakit.api.identity.resources import Noun
 from novakit.api.network.bodies.attributes import Attribute, AttributesBody
 from novakit.api.network.bodies.kinds import ValueKind
@@ -68,8 +67,6 @@ def _within(value: object, place: str) -> Iterator[Form]:
         yield Form(
             place, [(" of a POST", value.schema(value.required)), (" of a PATCH", value.schema(()))], value.values
         )
-    elif isinstance(value, NotServed):
-        yield from _within(value.body, place)
     elif isinstance(value, bodies.Versions):
         schemas = [(f" since {version}", schema.definition) for version, schema in value._since]
         if isinstance(value, bodies.Body) and value.under:
@@ -82,5 +79,5 @@ def _within(value: object, place: str) -> Iterator[Form]:
         yield Form(place, [(f" since {since}", one.definition) for since, one in value.schemas.items()], value.kind)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            if isinstance(inner, Attribute | bodies.Schema | ValueKind | bodies.Versions | NotServed):
+            if isinstance(inner, Attribute | bodies.Schema | ValueKind | bodies.Versions):
                 yield from _within(inner, f"{place}[{key}]")

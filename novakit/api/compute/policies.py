@@ -1,18 +1,20 @@
-"""Who may do what to servers and all around them: the compute API's rules, their public names and defaults."""
+"""Who may do what to servers and all around them: the compute API's rules, their public names and defaults.
+
+Those of a server's actions, of `POST /servers` and `DELETE /servers/ID` stand in the records of what is done: a verb's
+in its module, of what is no verb beside what does it, of what is not served yet beside its body.
+"""
 
 import re
 from collections.abc import Mapping
 
+from novakit.api.compute.schemas import not_served
+from novakit.api.compute.servers.actions import PLAIN
+from novakit.api.compute.servers.rules import with_rules_of
+from novakit.compute.rules import ADMIN, ANYBODY, MANAGER, MEMBER, OWNER, READER
+from novakit.conductor.verbs import VERBS
 from novakit.policy import PROJECT, PolicyRule, table
 
-ADMIN = "rule:context_is_admin"
-MANAGER = "rule:project_manager_or_admin"
-MEMBER = "rule:project_member_or_admin"
-READER = "rule:project_reader_or_admin"
-OWNER = "(rule:context_is_admin) or user_id:%(user_id)s"
-ANYBODY = "@"
-
-RULES: Mapping[str, PolicyRule] = table(
+_WITHOUT_RECORD = table(
     ("context_is_admin", "role:admin", (), ""),
     ("admin_or_owner", "is_admin:True or project_id:%(project_id)s", (), ""),
     ("admin_api", "is_admin:True", (), ""),
@@ -45,22 +47,7 @@ RULES: Mapping[str, PolicyRule] = table(
         PROJECT,
         "GET /servers/{id}; GET /servers/detail; PUT /servers/{id}",
     ),
-    ("os_compute_api:servers:create", MEMBER, PROJECT, "POST /servers"),
-    ("os_compute_api:servers:create:forced_host", ADMIN, PROJECT, "POST /servers"),
-    ("compute:servers:create:requested_destination", ADMIN, PROJECT, "POST /servers"),
-    ("os_compute_api:servers:create:attach_network", MEMBER, PROJECT, "POST /servers"),
-    ("network:attach_external_network", ADMIN, PROJECT, "POST /servers"),
-    ("os_compute_api:servers:delete", MEMBER, PROJECT, "DELETE /servers/{id}"),
     ("os_compute_api:servers:update", MEMBER, PROJECT, "PUT /servers/{id}"),
-    ("os_compute_api:servers:confirm_resize", MEMBER, PROJECT, "POST /servers/{id}/action (confirmResize)"),
-    ("os_compute_api:servers:revert_resize", MEMBER, PROJECT, "POST /servers/{id}/action (revertResize)"),
-    ("os_compute_api:servers:reboot", MEMBER, PROJECT, "POST /servers/{id}/action (reboot)"),
-    ("os_compute_api:servers:resize", MEMBER, PROJECT, "POST /servers/{id}/action (resize)"),
-    ("os_compute_api:servers:rebuild", MEMBER, PROJECT, "POST /servers/{id}/action (rebuild)"),
-    ("os_compute_api:servers:create_image", MEMBER, PROJECT, "POST /servers/{id}/action (createImage)"),
-    ("os_compute_api:servers:start", MEMBER, PROJECT, "POST /servers/{id}/action (os-start)"),
-    ("os_compute_api:servers:stop", MEMBER, PROJECT, "POST /servers/{id}/action (os-stop)"),
-    ("os_compute_api:servers:trigger_crash_dump", MEMBER, PROJECT, "POST /servers/{id}/action (trigger_crash_dump)"),
     ("os_compute_api:server-metadata:index", READER, PROJECT, "GET /servers/{id}/metadata"),
     ("os_compute_api:server-metadata:show", READER, PROJECT, "GET /servers/{id}/metadata/{key}"),
     ("os_compute_api:server-metadata:create", MEMBER, PROJECT, "POST /servers/{id}/metadata"),
@@ -80,8 +67,6 @@ RULES: Mapping[str, PolicyRule] = table(
     ("os_compute_api:os-attach-interfaces:create", MEMBER, PROJECT, "POST /servers/{id}/os-interface"),
     ("os_compute_api:os-attach-interfaces:delete", MEMBER, PROJECT, "DELETE /servers/{id}/os-interface/{port}"),
     ("os_compute_api:os-security-groups:list", READER, PROJECT, "GET /servers/{id}/os-security-groups"),
-    ("os_compute_api:os-security-groups:add", MEMBER, PROJECT, "POST /servers/{id}/action (addSecurityGroup)"),
-    ("os_compute_api:os-security-groups:remove", MEMBER, PROJECT, "POST /servers/{id}/action (removeSecurityGroup)"),
     (
         "os_compute_api:os-instance-actions:events:details",
         ADMIN,
@@ -91,47 +76,7 @@ RULES: Mapping[str, PolicyRule] = table(
     ("os_compute_api:os-instance-actions:events", ADMIN, PROJECT, "GET /servers/{id}/os-instance-actions/{request}"),
     ("os_compute_api:os-instance-actions:list", READER, PROJECT, "GET /servers/{id}/os-instance-actions"),
     ("os_compute_api:os-instance-actions:show", READER, PROJECT, "GET /servers/{id}/os-instance-actions/{request}"),
-    ("os_compute_api:os-shelve:shelve", MEMBER, PROJECT, "POST /servers/{id}/action (shelve)"),
-    ("os_compute_api:os-shelve:unshelve", MEMBER, PROJECT, "POST /servers/{id}/action (unshelve)"),
-    ("os_compute_api:os-shelve:unshelve_to_host", ADMIN, PROJECT, "POST /servers/{id}/action (unshelve)"),
-    ("os_compute_api:os-shelve:shelve_offload", ADMIN, PROJECT, "POST /servers/{id}/action (shelveOffload)"),
-    ("os_compute_api:os-lock-server:lock", MEMBER, PROJECT, "POST /servers/{id}/action (lock)"),
-    ("os_compute_api:os-lock-server:unlock", MEMBER, PROJECT, "POST /servers/{id}/action (unlock)"),
-    ("os_compute_api:os-lock-server:unlock:unlock_override", ADMIN, PROJECT, "POST /servers/{id}/action (unlock)"),
-    ("os_compute_api:os-pause-server:pause", MEMBER, PROJECT, "POST /servers/{id}/action (pause)"),
-    ("os_compute_api:os-pause-server:unpause", MEMBER, PROJECT, "POST /servers/{id}/action (unpause)"),
-    ("os_compute_api:os-suspend-server:resume", MEMBER, PROJECT, "POST /servers/{id}/action (resume)"),
-    ("os_compute_api:os-suspend-server:suspend", MEMBER, PROJECT, "POST /servers/{id}/action (suspend)"),
-    ("os_compute_api:os-rescue", MEMBER, PROJECT, "POST /servers/{id}/action (rescue)"),
-    ("os_compute_api:os-unrescue", MEMBER, PROJECT, "POST /servers/{id}/action (unrescue)"),
-    ("os_compute_api:os-deferred-delete:restore", MEMBER, PROJECT, "POST /servers/{id}/action (restore)"),
-    ("os_compute_api:os-deferred-delete:force", MEMBER, PROJECT, "POST /servers/{id}/action (forceDelete)"),
-    ("os_compute_api:os-create-backup", MEMBER, PROJECT, "POST /servers/{id}/action (createBackup)"),
-    ("os_compute_api:os-console-output", MEMBER, PROJECT, "POST /servers/{id}/action (os-getConsoleOutput)"),
-    (
-        "os_compute_api:os-remote-consoles",
-        MEMBER,
-        PROJECT,
-        "POST /servers/{id}/remote-consoles; POST /servers/{id}/action (os-getVNCConsole); "
-        "POST /servers/{id}/action (os-getSPICEConsole); POST /servers/{id}/action (os-getSerialConsole); "
-        "POST /servers/{id}/action (os-getRDPConsole)",
-    ),
-    ("os_compute_api:os-admin-password", MEMBER, PROJECT, "POST /servers/{id}/action (changePassword)"),
-    ("os_compute_api:os-admin-actions:reset_state", ADMIN, PROJECT, "POST /servers/{id}/action (os-resetState)"),
-    (
-        "os_compute_api:os-admin-actions:inject_network_info",
-        ADMIN,
-        PROJECT,
-        "POST /servers/{id}/action (injectNetworkInfo)",
-    ),
-    ("os_compute_api:os-admin-actions:reset_network", ADMIN, PROJECT, "POST /servers/{id}/action (resetNetwork)"),
-    ("os_compute_api:os-migrate-server:migrate", MANAGER, PROJECT, "POST /servers/{id}/action (migrate)"),
-    ("os_compute_api:os-migrate-server:migrate_live", MANAGER, PROJECT, "POST /servers/{id}/action (os-migrateLive)"),
-    ("os_compute_api:os-evacuate", ADMIN, PROJECT, "POST /servers/{id}/action (evacuate)"),
-    ("os_compute_api:os-multinic:add", MEMBER, PROJECT, "POST /servers/{id}/action (addFixedIp)"),
-    ("os_compute_api:os-multinic:remove", MEMBER, PROJECT, "POST /servers/{id}/action (removeFixedIp)"),
-    ("os_compute_api:os-floating-ips:add", MEMBER, PROJECT, "POST /servers/{id}/action (addFloatingIp)"),
-    ("os_compute_api:os-floating-ips:remove", MEMBER, PROJECT, "POST /servers/{id}/action (removeFloatingIp)"),
+    ("os_compute_api:os-remote-consoles", MEMBER, PROJECT, "POST /servers/{id}/remote-consoles"),
     ("os_compute_api:os-volumes-attachments:index", READER, PROJECT, "GET /servers/{id}/os-volume_attachments"),
     ("os_compute_api:os-volumes-attachments:create", MEMBER, PROJECT, "POST /servers/{id}/os-volume_attachments"),
     (
@@ -206,19 +151,23 @@ RULES: Mapping[str, PolicyRule] = table(
     ("os_compute_api:os-services:update", ADMIN, PROJECT, "PUT /os-services/{id}"),
     ("os_compute_api:os-services:delete", ADMIN, PROJECT, "DELETE /os-services/{id}"),
 )
+RULES: Mapping[str, PolicyRule] = with_rules_of(
+    [*(way for verb in VERBS.values() for way in verb.ways), *(one.action for one in PLAIN.values())],
+    not_served.ACTIONS.values(),
+    _WITHOUT_RECORD,
+)
 """Every rule that a route of the compute API or its handler asks, and the rules that these refer to."""
 
 
 def _named(path: str) -> dict[str, str]:
     """Find the rule of each action at a path; the first row that names an action has it."""
     found: dict[str, str] = {}
-    for rule in RULES.values():
+    for rule in _WITHOUT_RECORD.values():
         for operation in rule.operations:
             if match := re.fullmatch(rf"POST {re.escape(path)} \(([\w-]+)\)", operation):
                 found.setdefault(match[1], rule.name)
     return found
 
 
-SERVER_ACTIONS = _named("/servers/{id}/action")
 FLAVOR_ACTIONS = _named("/flavors/{id}/action")
 AGGREGATE_ACTIONS = _named("/os-aggregates/{id}/action")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from novakit.api.compute import policies as compute
-from novakit.api.compute.policies import ADMIN, MEMBER, READER
+from novakit.compute.rules import ADMIN, MEMBER, READER
 from novakit.policy import PROJECT, PolicyRule, table
 
 _GROUP, _MEMBER = "/v1/server-groups/{id}", "/v1/server-groups/{id}/members/{server_id}"

@@ -21,6 +21,7 @@ from novakit.compute.flavors import hardware
 from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Server
 from novakit.compute.requests import CreateRequest
+from novakit.compute.rules import ADMIN, MEMBER, ActionRule
 from novakit.compute.servers import new_server
 from novakit.compute.states import ANY, POWER_NUMBERS, REQUEST, UNDO, Move, when
 from novakit.concurrency.gather import Gather
@@ -32,11 +33,16 @@ from novakit.conductor.work import MEMORY, Commit, Failed, Work
 from novakit.context import RequestContext
 from novakit.image import Image, Images
 from novakit.network import Networks, Requested
+from novakit.network.servers.requests import ATTACH_EXTERNAL
 from novakit.request_spec.device_profiles import DeviceProfile, applied
 from novakit.store import Session, Store, quota
 from novakit.store.compute import server_groups, servers
 from novakit_hookspecs.fields import tuple_field
 
+REQUESTED_HOST = ActionRule("compute:servers:create:requested_destination", ADMIN)
+FORCED_HOST = ActionRule("os_compute_api:servers:create:forced_host", ADMIN)
+"""For a host that the availability zone names, as `nova:HOST`."""
+ATTACH_NETWORK = ActionRule("os_compute_api:servers:create:attach_network", MEMBER)
 MAX_SERVERS = 1000
 """Servers that one request makes at most, whatever the quota."""
 
@@ -123,11 +129,9 @@ CREATE = Verb(
     route=OwnRoute(
         method="POST",
         path="/servers",
-        rule="os_compute_api:servers:create",
-        fields=tuple(
-            FieldRule(name, (2, 74), "compute:servers:create:requested_destination")
-            for name in ("host", "hypervisor_hostname")
-        ),
+        rule=ActionRule("os_compute_api:servers:create", MEMBER),
+        fields=tuple(FieldRule(name, (2, 74), REQUESTED_HOST) for name in ("host", "hypervisor_hostname")),
+        asks=(FORCED_HOST, ATTACH_NETWORK, ActionRule(ATTACH_EXTERNAL, ADMIN)),
     ),
     remembers=Creating,
     places=True,

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from novakit import world
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.compute.states import ANY, DELETING, REQUEST, Move, move_if
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import clearing
@@ -86,8 +87,8 @@ async def forget(work: Work[Deleting], parts: Parts) -> Commit:
 
 DELETE = Verb(
     kind="delete",
-    action=Action(name="forceDelete", rule="os_compute_api:os-deferred-delete:force"),
-    route=OwnRoute(method="DELETE", path="/servers/{id}", rule="os_compute_api:servers:delete"),
+    action=Action(name="forceDelete", rule=ActionRule("os_compute_api:os-deferred-delete:force", MEMBER)),
+    route=OwnRoute(method="DELETE", path="/servers/{id}", rule=ActionRule("os_compute_api:servers:delete", MEMBER)),
     begin=begin,
     remembers=Deleting,
     places=True,

@@ -2,6 +2,7 @@
 
 import attrs
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.verb import NOT_READ, Action, Asked, Begun, Verb
 from novakit.conductor.work import Memory
 
@@ -36,7 +37,7 @@ LOCK = Verb(
     kind="lock",
     action=Action(
         name="lock",
-        rule="os_compute_api:os-lock-server:lock",
+        rule=ActionRule("os_compute_api:os-lock-server:lock", MEMBER),
         bodies=(((2, 1), NOT_READ), ((2, 73), _REASON)),
         value=Locking,
     ),

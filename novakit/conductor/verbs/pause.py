@@ -1,5 +1,6 @@
 """Pause: stop the guest's CPUs; its memory stays on its host, and unpause lets it go on."""
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import number, set_power
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host, simple_moves
@@ -15,7 +16,7 @@ async def pause(work: Work[Memory], parts: Parts) -> Commit:
 
 PAUSE = Verb(
     kind="pause",
-    action=Action(name="pause", rule="os_compute_api:os-pause-server:pause"),
+    action=Action(name="pause", rule=ActionRule("os_compute_api:os-pause-server:pause", MEMBER)),
     begin=begin_on_host,
     remembers=Memory,
     needs=Pauses,

@@ -2,6 +2,7 @@
 
 import attrs
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.compute.states import REQUEST, UNDO, Move, but, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
@@ -59,7 +60,12 @@ _DOWN = (*but("active"), "error")
 _UNDER_WAY = {"active": (_REBOOTING, _HARD), **when(_DOWN, _HARD)}
 REBOOT = Verb(
     kind="reboot",
-    action=Action(name="reboot", rule="os_compute_api:servers:reboot", bodies=(((2, 1), _BODY),), value=WantedReboot),
+    action=Action(
+        name="reboot",
+        rule=ActionRule("os_compute_api:servers:reboot", MEMBER),
+        bodies=(((2, 1), _BODY),),
+        value=WantedReboot,
+    ),
     begin=begin,
     remembers=Rebooting,
     moves=(

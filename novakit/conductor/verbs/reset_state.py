@@ -9,6 +9,7 @@ An unshelve whose host builds the guest already goes on, and the server has both
 import attrs
 
 from novakit import errors
+from novakit.compute.rules import ADMIN, ActionRule
 from novakit.compute.states import ANY, REQUEST, Move
 from novakit.conductor.steps.snapshots import snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, Verb
@@ -50,7 +51,7 @@ RESET_STATE = Verb(
     kind="resetState",
     action=Action(
         name="os-resetState",
-        rule="os_compute_api:os-admin-actions:reset_state",
+        rule=ActionRule("os_compute_api:os-admin-actions:reset_state", ADMIN),
         bodies=(((2, 1), _BODY),),
         value=WantedState,
     ),

@@ -1,5 +1,6 @@
 """Resume: bring a suspended guest back with its memory, where it was."""
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import number, start_wired
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host, simple_moves
@@ -15,7 +16,7 @@ async def resume(work: Work[Memory], parts: Parts) -> Commit:
 
 RESUME = Verb(
     kind="resume",
-    action=Action(name="resume", rule="os_compute_api:os-suspend-server:resume"),
+    action=Action(name="resume", rule=ActionRule("os_compute_api:os-suspend-server:resume", MEMBER)),
     begin=begin_on_host,
     remembers=Memory,
     needs=Suspends,

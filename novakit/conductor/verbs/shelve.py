@@ -10,6 +10,7 @@ from novakit import errors
 from novakit.bus import BusError, RemoteError
 from novakit.bus.tickets import UPLOAD
 from novakit.calls.host import ImageTarget, uploading
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.compute.states import AT_REST, REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
@@ -97,7 +98,7 @@ async def undo(work: Work[Shelving], parts: Parts) -> None:
 _PENDING, _UPLOADING = "shelving_image_pending_upload", "shelving_image_uploading"
 SHELVE = Verb(
     kind="shelve",
-    action=Action(name="shelve", rule="os_compute_api:os-shelve:shelve"),
+    action=Action(name="shelve", rule=ActionRule("os_compute_api:os-shelve:shelve", MEMBER)),
     begin=begin,
     remembers=Shelving,
     needs=Snapshots,

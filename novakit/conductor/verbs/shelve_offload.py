@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import attrs
 
 from novakit import world
+from novakit.compute.rules import ADMIN, ActionRule
 from novakit.compute.states import ANY, REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.clearing import clear_host
@@ -42,7 +43,7 @@ async def offload(work: AnyWork, parts: Parts) -> Commit:
 
 SHELVE_OFFLOAD = Verb(
     kind="shelveOffload",
-    action=Action(name="shelveOffload", rule="os_compute_api:os-shelve:shelve_offload"),
+    action=Action(name="shelveOffload", rule=ActionRule("os_compute_api:os-shelve:shelve_offload", ADMIN)),
     begin=begin_on_host,
     remembers=Memory,
     places=True,

@@ -1,5 +1,6 @@
 """Start: bring a guest that is off back up."""
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import number, start_wired
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host, simple_moves
@@ -13,7 +14,7 @@ async def up(work: Work[Memory], parts: Parts) -> Commit:
 
 START = Verb(
     kind="start",
-    action=Action(name="os-start", rule="os_compute_api:servers:start"),
+    action=Action(name="os-start", rule=ActionRule("os_compute_api:servers:start", MEMBER)),
     begin=begin_on_host,
     remembers=Memory,
     moves=simple_moves(("stopped",), "powering-on", "active", "up"),

@@ -1,5 +1,6 @@
 """Stop: shut the guest down; its disk and what it claims stay on its host."""
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power
@@ -16,7 +17,7 @@ async def down(work: Work[Memory], parts: Parts) -> Commit:
 _STOPPABLE = ("active", "error")
 STOP = Verb(
     kind="stop",
-    action=Action(name="os-stop", rule="os_compute_api:servers:stop"),
+    action=Action(name="os-stop", rule=ActionRule("os_compute_api:servers:stop", MEMBER)),
     begin=begin_on_host,
     remembers=Memory,
     moves=(

@@ -1,5 +1,6 @@
 """Suspend: keep the guest's memory on its host's disk and end it; resume brings it back where it was."""
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import number, set_power
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host, simple_moves
@@ -18,7 +19,7 @@ async def suspend(work: Work[Memory], parts: Parts) -> Commit:
 
 SUSPEND = Verb(
     kind="suspend",
-    action=Action(name="suspend", rule="os_compute_api:os-suspend-server:suspend"),
+    action=Action(name="suspend", rule=ActionRule("os_compute_api:os-suspend-server:suspend", MEMBER)),
     begin=begin_on_host,
     remembers=Memory,
     needs=Suspends,

@@ -1,5 +1,6 @@
 """Unpause: let a paused guest go on where it was."""
 
+from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import number, set_power
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host, simple_moves
@@ -15,7 +16,7 @@ async def unpause(work: Work[Memory], parts: Parts) -> Commit:
 
 UNPAUSE = Verb(
     kind="unpause",
-    action=Action(name="unpause", rule="os_compute_api:os-pause-server:unpause"),
+    action=Action(name="unpause", rule=ActionRule("os_compute_api:os-pause-server:unpause", MEMBER)),
     begin=begin_on_host,
     remembers=Memory,
     needs=Pauses,

@@ -9,6 +9,7 @@ import structlog
 from novakit import errors
 from novakit.bus import RemoteError
 from novakit.compute.hosts import zone_names
+from novakit.compute.rules import ADMIN, MEMBER, ActionRule
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, status_of, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building
@@ -208,10 +209,10 @@ UNSHELVE = Verb(
     kind="unshelve",
     action=Action(
         name="unshelve",
-        rule="os_compute_api:os-shelve:unshelve",
+        rule=ActionRule("os_compute_api:os-shelve:unshelve", MEMBER),
         bodies=(((2, 1), NOT_READ), ((2, 77), _TO_ZONE), ((2, 91), _TO_PLACE)),
         value=WantedPlace,
-        fields=(FieldRule("host", (2, 91), "os_compute_api:os-shelve:unshelve_to_host"),),
+        fields=(FieldRule("host", (2, 91), ActionRule("os_compute_api:os-shelve:unshelve_to_host", ADMIN)),),
     ),
     begin=begin,
     remembers=Unshelving,

@@ -73,9 +73,9 @@ def test_every_action_that_is_not_served_has_a_body_that_is_checked_first():
     for name, action in not_served.ACTIONS.items():
         for version in {action.since or (2, 1), action.until or (2, 100)}:
             with pytest.raises(errors.BadRequest):
-                action.body.check(version, {name: None, "other": None})
-    not_served.ACTIONS["rebuild"].body.check((2, 1), {"rebuild": {"imageRef": "x"}})
-    not_served.ACTIONS["migrate"].body.check((2, 56), {"migrate": {"host": "alpha"}})
+                BODIES[name].check(version, {name: None, "other": None})
+    BODIES["rebuild"].check((2, 1), {"rebuild": {"imageRef": "x"}})
+    BODIES["migrate"].check((2, 56), {"migrate": {"host": "alpha"}})
     for name, wrong, version in (
         ("rebuild", {}, (2, 100)),
         ("rebuild", {"imageRef": "x", "personality": []}, (2, 57)),
@@ -87,4 +87,4 @@ def test_every_action_that_is_not_served_has_a_body_that_is_checked_first():
         ("changePassword", {"adminPass": 5}, (2, 1)),
     ):
         with pytest.raises(errors.BadRequest):
-            not_served.ACTIONS[name].body.check(version, {name: wrong})
+            BODIES[name].check(version, {name: wrong})

@@ -1,21 +1,22 @@
 """/servers/{id}/action: every verb that is asked for there, and what is no verb."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
 from novakit.api import records
 from novakit.api.bodies import Versions, json_body, wrapped
 from novakit.api.compute.domain import Compute
-from novakit.api.compute.policies import SERVER_ACTIONS
 from novakit.api.compute.schemas import not_served
 from novakit.api.compute.schemas import server_actions as schemas
 from novakit.api.compute.servers.rules import authorize_fields
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, Version, reply
 from novakit.compute.records import Server
-from novakit.conductor import verb as verbs
+from novakit.compute.rules import MEMBER, ActionRule
+from novakit.conductor.verb import Action, AnyVerb
 from novakit.conductor.verbs import ACTIONS
 
 Handler = Callable[[Call[Compute], Server, dict[str, object]], Awaitable[web.Response]]
@@ -44,16 +45,42 @@ async def _remove_group(call: Call[Compute], server: Server, body: dict[str, obj
     return reply(status=202)
 
 
-READS: Mapping[str, tuple[str, Handler]] = {
-    "os-getConsoleOutput": ("os_compute_api:os-console-output", _console_output),
-    "addSecurityGroup": ("os_compute_api:os-security-groups:add", _add_group),
-    "removeSecurityGroup": ("os_compute_api:os-security-groups:remove", _remove_group),
+@attrs.frozen
+class PlainAction:
+    """An action that is no verb, as no operation carries it out."""
+
+    action: Action
+    do: Handler
+
+
+PLAIN: Mapping[str, PlainAction] = {
+    one.action.name: one
+    for one in (
+        PlainAction(
+            Action(name="os-getConsoleOutput", rule=ActionRule("os_compute_api:os-console-output", MEMBER)),
+            _console_output,
+        ),
+        PlainAction(
+            Action(name="addSecurityGroup", rule=ActionRule("os_compute_api:os-security-groups:add", MEMBER)),
+            _add_group,
+        ),
+        PlainAction(
+            Action(name="removeSecurityGroup", rule=ActionRule("os_compute_api:os-security-groups:remove", MEMBER)),
+            _remove_group,
+        ),
+    )
 }
-"""Actions that are no verbs, as no operation carries them out: the policy, and what does it."""
+"""Their bodies are checked by what does them."""
+EVERY: Mapping[str, Action] = {
+    **not_served.ACTIONS,
+    **{name: one.action for name, one in PLAIN.items()},
+    **{name: verb.action for name, verb in ACTIONS.items() if verb.action},
+}
+"""All that may be asked of a server, by name, served or not."""
 BODIES: Mapping[str, Versions] = {
-    name: Versions([(since, wrapped(name, dict(value))) for since, value in verb.action.bodies])
-    for name, verb in ACTIONS.items()
-    if verb.action
+    name: Versions([(since, wrapped(name, dict(value))) for since, value in action.bodies])
+    for name, action in EVERY.items()
+    if name not in PLAIN
 }
 
 
@@ -63,36 +90,26 @@ async def act(call: Call[Compute]) -> web.Response:
     if len(body) != 1:
         raise errors.BadRequest('The body must hold exactly one action, such as {"os-stop": null}.')
     name = next(iter(body))
-    verb = ACTIONS.get(name)
-    if verb is not None and verb.action is not None and _has(call.version, verb.action.since, verb.action.until):
-        return await _begin(call, verb, verb.action, body)
-    if name in READS:
-        policy, action = READS[name]
-        return await action(call, await server_of(call, policy), body)
-    other = not_served.ACTIONS.get(name)
-    if verb is not None or other is None or not _has(call.version, other.since, other.until):
+    action = EVERY.get(name)
+    if action is None or not action.is_in(call.version):
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
-    await server_of(call, SERVER_ACTIONS[name])
-    other.body.check(call.version, body)
+    server = await server_of(call, action.rule.name)
+    if (plain := PLAIN.get(name)) is not None:
+        return await plain.do(call, server, body)
+    BODIES[name].check(call.version, body)
+    if (verb := ACTIONS.get(name)) is not None:
+        return await _begin(call, server, verb, action, body[name])
     raise errors.NotImplementedHere(f"The action {name} is not served by this cloud yet; the server is unchanged.")
 
 
-def _has(version: Version, since: Version | None, until: Version | None) -> bool:
-    return (since is None or version >= since) and (until is None or version <= until)
-
-
-async def _begin(
-    call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action, body: dict[str, object]
-) -> web.Response:
-    """Have a verb done; its record says who may and what the body must be."""
-    server = await server_of(call, action.rule)
-    BODIES[action.name].check(call.version, body)
-    authorize_fields(call, action, body[action.name], {"project_id": server.project_id, "user_id": server.user_id})
-    await call.service.requests.begin(call.context, server.id, verb, _given(action, call.version, body[action.name]))
+async def _begin(call: Call[Compute], server: Server, verb: AnyVerb, action: Action, value: object) -> web.Response:
+    """Have a verb done; its record says who may use each field of the value."""
+    authorize_fields(call, action, value, {"project_id": server.project_id, "user_id": server.user_id})
+    await call.service.requests.begin(call.context, server.id, verb, _given(action, call.version, value))
     return reply(status=202)
 
 
-def _given(action: verbs.Action, version: Version, value: object) -> object:
+def _given(action: Action, version: Version, value: object) -> object:
     """Make the record of an action's value."""
     if action.value is None:
         return None
@@ -100,15 +117,12 @@ def _given(action: verbs.Action, version: Version, value: object) -> object:
     return records.read(action.value, value if is_said else {})
 
 
-def require_rules(actions: Iterable[verbs.Action]) -> None:
-    """Raise LookupError for an action whose rule the policy does not give to it: else whoever asks for it finds out."""
-    for action in actions:
-        if SERVER_ACTIONS.get(action.name) != action.rule:
-            raise LookupError(
-                f"The action {action.name} is allowed by {action.rule}, and novakit/api/compute/policies.py has no row "
-                f"of that name with POST /servers/{{id}}/action ({action.name}): add one."
-            )
-
-
-require_rules(verb.action for verb in ACTIONS.values() if verb.action)
-ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act, frees=True, rules=SERVER_ACTIONS)]
+ROUTES = [
+    Route(
+        method="POST",
+        path="/v2.1/servers/{id}/action",
+        handler=act,
+        frees=True,
+        rules={name: action.rule.name for name, action in EVERY.items()},
+    )
+]

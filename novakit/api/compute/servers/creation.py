@@ -10,6 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.schemas.servers import NewServer, NewServers, RootDisk, ServerChange
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworksAsked
+from novakit.conductor.verbs.create import ATTACH_NETWORK, FORCED_HOST
 from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.request_spec.hints import bounded
 
@@ -125,7 +126,7 @@ def _place(call: Call[Compute], asked: NewServer) -> tuple[str | None, str | Non
         raise errors.BadRequest("Unable to parse availability_zone; write zone, zone:host or zone:host:node.")
     zone, host, node = (word or None for word in (*words, "", "")[:3])
     if host or node:
-        call.authorize("os_compute_api:servers:create:forced_host")
+        call.authorize(FORCED_HOST.name)
     if (asked.host or asked.hypervisor_hostname) and (host or node):
         raise errors.BadRequest(
             "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are "
@@ -194,7 +195,7 @@ async def _public_key(call: Call[Compute], name: str | None) -> str | None:
 def _networks(call: Call[Compute], asked: str | Sequence[Mapping[str, str | None]] | None) -> NetworksAsked:
     """Check each NIC that is asked for; the network service resolves them."""
     if asked and asked != "none":
-        call.authorize("os_compute_api:servers:create:attach_network")
+        call.authorize(ATTACH_NETWORK.name)
     if asked is None or isinstance(asked, str):
         return asked
     seen = set()
