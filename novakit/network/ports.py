@@ -28,6 +28,8 @@ from novakit_hookspecs.networks import VifBinding
 
 MOST_FIXED, MOST_PAIRS, MOST_GROUPS = 20, 10, 32
 """Each makes flows on the port's host; the pairs are bounded as in Neutron (max_allowed_address_pair)."""
+MOST_PROFILE = 4096
+"""Characters of a binding's profile, which is kept as it was sent."""
 SERVICE_OWNERS = ("network:router_interface", "network:router_gateway", "network:floatingip")
 GUARDED: Mapping[str, str] = {
     "device_id": "device_id",
@@ -102,6 +104,7 @@ async def _shown(session: Session, key: str) -> PortDetails:
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewPort) -> PortDetails:
     """Make a port. Raises Conflict: OverQuota, IpAddressInUse, IpAddressGenerationFailure, MacAddressInUse."""
+    _require_short(values.profile)
     network = await the_network(session, context, values.network_id)
     project = project_of(context, values.project_id)
     _guard(context, network, project, values)
@@ -141,6 +144,12 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     bindings = await _bindings(session, {row.host} if row.host else ())
     numbers = [(number, subnet) for subnet, number in draft.numbers]
     return PortDetails(ListedPort.of(row, numbers, groups), bindings.get(row.host))
+
+
+def _require_short(profile: Mapping[str, object] | LeftOut | None) -> None:
+    if profile and len(str(profile)) > MOST_PROFILE:
+        reason = f"it has more than {MOST_PROFILE} characters."
+        raise bad("HTTPBadRequest", f"Invalid input for binding:profile. Reason: {reason}")
 
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:
@@ -278,6 +287,7 @@ async def update(
     session: Session, touched: Touched, context: RequestContext, key: str, values: PortChange
 ) -> PortDetails:
     """Change a port the caller owns, its addresses and groups included."""
+    _require_short(values.profile)
     row = await the_own(session, context, StoredPort, "port", key)
     network = await rows.one(session, StoredNetwork, id=row.network_id)
     assert network is not None

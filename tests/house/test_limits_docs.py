@@ -9,7 +9,6 @@ import pytest
 from novakit.api import reading
 from novakit.api.compute.schemas import servers as server_schemas
 from novakit.api.compute.schemas import types
-from novakit.api.network import handlers
 from novakit.api.network.bodies import attributes, kinds
 from novakit.api.novakit import server_groups
 from novakit.api.service import Service
@@ -21,6 +20,7 @@ from novakit.config.settings import ApiOptions, ImageOptions
 from novakit.identity import attempts, passwords
 from novakit.image import limits as image_limits
 from novakit.image import service as images
+from novakit.network import ports
 from novakit.network import quotas as network_quotas
 from novakit.policy.personas import PERSONAS
 from novakit.request_spec import hints
@@ -96,9 +96,10 @@ def test_every_quota_has_its_default_on_the_page() -> None:
         ("{} tags of an image", images.MAX_TAGS),
         ("bytes_each`, {} TiB", ImageOptions().bytes_each >> 40),
         ("members_each`, {} of an image", ImageOptions().members_each),
-        ("{} in one request | 50 tags, texts", handlers.MOST_AT_ONCE),
+        ("{} in one request | 50 tags, texts", attributes.MOST_AT_ONCE),
         ("{} tags of a resource", attributes.MOST_TAGS),
-        ("{} each of pools", kinds.several(kinds.uuid).definition["maxItems"]),
+        ("{} characters of a binding's profile", ports.MOST_PROFILE),
+        ("{} each of pools", kinds.several(kinds.uuid)["maxItems"]),
         ("| {} characters |\n| compute `POST /v2.1/servers`", keypairs.MAX_PUBLIC_KEY),
         ("{} in one request; deleted", create.MAX_SERVERS),
         ("deleted ones: {} of a project", retention.MOST_DELETED),

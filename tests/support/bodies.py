@@ -10,8 +10,7 @@ import attrs
 import novakit.api
 from novakit.api import bodies
 from novakit.api.identity.resources import Noun
-from novakit.api.network.bodies.attributes import Attribute, AttributesBody
-from novakit.api.network.bodies.kinds import ValueKind
+from novakit.api.network.bodies.attributes import AttributesBody
 from novakit.api.network.resources import Resource
 from novakit.api.placement.schemas import PlacementBody
 from novakit.conductor.verb import NOT_READ, Action
@@ -51,14 +50,20 @@ def _of_action(place: str, action: Action) -> Form:
     return Form(place, [(f" since {since}", {**schema, "type": "object"}) for since, schema in read], action.value)
 
 
+def _by_fields(body: AttributesBody[object]) -> Mapping[str, object]:
+    """Return what a network's body says of a thing, by the fields of its record and without what none of them keeps."""
+    properties = body.definition["properties"]
+    assert isinstance(properties, Mapping)
+    kept = {body.fields[name]: one for name, one in properties.items() if name in body.fields and one != {"not": {}}}
+    return {**body.definition, "properties": kept}
+
+
 def _within(value: object, place: str) -> Iterator[Form]:
-    if isinstance(value, bodies.Schema | ValueKind):
+    if isinstance(value, bodies.Schema):
         yield Form(place, [("", value.definition)])
-    elif isinstance(value, Attribute):
-        yield from _within(value.check, place)
     elif isinstance(value, AttributesBody):
-        yield Form(place, [("", value.definition)], value.kind)
-        yield from _within(value.attributes, place)
+        yield Form(place, [("", value.schema.definition)])
+        yield Form(f"{place}.record", [("", _by_fields(value))], value.kind)
     elif isinstance(value, Resource):
         yield from _within(value.new, f"{place}.new")
         if value.change is not None:
@@ -79,5 +84,5 @@ def _within(value: object, place: str) -> Iterator[Form]:
         yield Form(place, [(f" since {since}", one.definition) for since, one in value.schemas.items()], value.kind)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            if isinstance(inner, Attribute | bodies.Schema | ValueKind | bodies.Versions):
+            if isinstance(inner, bodies.Schema | bodies.Versions):
                 yield from _within(inner, f"{place}[{key}]")

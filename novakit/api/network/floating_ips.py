@@ -60,7 +60,7 @@ FLOATING_IPS = Resource(
     many="floatingips",
     path="floatingips",
     things=lambda service: service.floating_ips,
-    new=AttributesBody(kind=NewFloatingIp, attributes=ATTRIBUTES, verb="create", what="floatingip"),
+    new=AttributesBody(kind=NewFloatingIp, attributes=ATTRIBUTES, verb="create", what="floatingip", many="floatingips"),
     change=AttributesBody(kind=FloatingIpChange, attributes=ATTRIBUTES, verb="update", what="floatingip"),
     view=view,
     shown=(STANDARD - {"name"})

@@ -36,8 +36,6 @@ RESOURCES: tuple[AnyResource, ...] = (
     SECURITY_GROUPS,
     SECURITY_GROUP_RULES,
 )
-MOST_AT_ONCE = 500
-"""Things that one bulk request makes: they are made in one transaction, for which others wait."""
 
 
 def _hidden(call: NetworkCall, resource: Resource[D, N, C]) -> list[str]:
@@ -89,31 +87,19 @@ async def _the(resource: Resource[D, N, C], call: NetworkCall) -> D:
 async def create(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Make one, or several in one transaction."""
     body = await call.json()
-    bulk = resource.many in body
-    given = body[resource.many] if bulk else [_part(resource, body)]
-    if not isinstance(given, list) or not given or len(given) > MOST_AT_ONCE:
-        raise errors.BadRequest(
-            f"'{resource.many}' must be a list of 1 to {MOST_AT_ONCE} objects", kind="HTTPBadRequest"
-        )
-    values = [resource.new.read(one, call) for one in given]
+    values = [resource.new.record(one, call) for one in resource.new.things(body)]
     made = _views(call, resource, await resource.things(call.service).create(call.context, values))
-    return reply({resource.many: [*made]} if bulk else {resource.one: made[0]}, 201)
-
-
-def _part(resource: Resource[D, N, C], body: View) -> object:
-    if resource.one not in body:
-        raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
-    return body[resource.one]
+    return reply({resource.many: [*made]} if resource.many in body else {resource.one: made[0]}, 201)
 
 
 async def update(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Change one."""
-    given = _part(resource, await call.json())
-    await _the(resource, call)
     things, change = resource.things(call.service), resource.change
+    given = change.thing(await call.json()) if change is not None else {}
+    await _the(resource, call)
     if change is None:
         raise errors.BadRequest(f"A {things.noun.called} cannot be changed; delete it and make another.")
-    changed = await things.update(call.context, call.path["id"], change.read(given, call))
+    changed = await things.update(call.context, call.path["id"], change.record(given, call))
     (view,) = _views(call, resource, [changed])
     return reply({resource.one: view})
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api import ids, queries
+from novakit.api.network.bodies.attributes import bad
 from novakit.api.network.bodies.kinds import shown
 from novakit.api.network.bodies.spellings import spelt
 from novakit.api.network.resources import View, moment
@@ -34,7 +35,7 @@ def wanted(query: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key, value in query.items():
         if "\0" in value or "\0" in key:
-            raise _bad("A query parameter contains a character that is not text.")
+            raise bad("A query parameter contains a character that is not text.")
         if key not in CONTROLS:
             found.setdefault("project_id" if key == "tenant_id" else key, []).extend(spelt(key, value))
     return found
@@ -55,11 +56,11 @@ def check(filters: Mapping[str, Sequence[str]], known: frozenset[str], flags: fr
         elif key == "fixed_ips":
             for value in values:
                 if value.partition("=")[0] not in FIXED or "=" not in value:
-                    raise _bad(f"fixed_ips={shown(value)} is not NAME=VALUE with a name of {', '.join(sorted(FIXED))}")
+                    raise bad(f"fixed_ips={shown(value)} is not NAME=VALUE with a name of {', '.join(sorted(FIXED))}")
         elif key in TAGGED and tagged:
             continue
         if key not in known and key != SINCE:
-            raise _bad(f"[{shown(key)}] is invalid attribute for filtering")
+            raise bad(f"[{shown(key)}] is invalid attribute for filtering")
 
 
 @attrs.frozen
@@ -128,7 +129,7 @@ def _words() -> Iterator[None]:
     try:
         yield
     except errors.BadRequest as error:
-        raise _bad(error.message) from error
+        raise bad(error.message) from error
 
 
 def _flag(key: str, value: str) -> bool:
@@ -148,11 +149,11 @@ def page(
     query = request.query
     keys, directions = query.getall("sort_key", []), query.getall("sort_dir", [])
     if len(directions) > len(keys) or any(one not in ("asc", "desc") for one in directions):
-        raise _bad("The number of sort_keys and sort_dirs must be same, and each sort_dir asc or desc.")
+        raise bad("The number of sort_keys and sort_dirs must be same, and each sort_dir asc or desc.")
     pairs = list(zip(keys, [*directions, *["asc"] * (len(keys) - len(directions))], strict=True))
     for key, direction in reversed(pairs):
         if key not in known:
-            raise _bad(f"[{shown(key)}] is invalid attribute for sort_keys")
+            raise bad(f"[{shown(key)}] is invalid attribute for sort_keys")
         views = sorted(views, key=_ranked_by(key), reverse=direction == "desc")
     limit = _limit(query)
     start, stop = 0, len(views)
@@ -160,7 +161,7 @@ def page(
     if marker := query.get("marker"):
         place = next((index for index, view in enumerate(views) if view["id"] == ids.kept(marker)), None)
         if place is None:
-            raise _bad(f"Marker {shown(marker)} could not be found.")
+            raise bad(f"Marker {shown(marker)} could not be found.")
         start, stop = (0, place) if back else (place + 1, stop)
     if limit and stop - start > limit:
         start, stop = (stop - limit, stop) if back else (start, start + limit)
@@ -202,7 +203,3 @@ def _href(request: web.Request, marker: str, **more: str) -> str:
 def with_fields(view: View, fields: Sequence[str]) -> View:
     """Keep the chosen attributes; all when none was chosen."""
     return {key: value for key, value in view.items() if key in fields} if fields else view
-
-
-def _bad(sentence: str) -> errors.BadRequest:
-    return errors.BadRequest(sentence, kind="HTTPBadRequest")

@@ -62,7 +62,7 @@ NETWORKS = Resource(
     many="networks",
     path="networks",
     things=lambda service: service.networks,
-    new=AttributesBody(kind=NewNetwork, attributes=ATTRIBUTES, verb="create", what="network"),
+    new=AttributesBody(kind=NewNetwork, attributes=ATTRIBUTES, verb="create", what="network", many="networks"),
     change=AttributesBody(kind=NetworkChange, attributes=ATTRIBUTES, verb="update", what="network"),
     view=view,
     shown=STANDARD

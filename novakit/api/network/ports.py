@@ -112,7 +112,7 @@ PORTS = Resource(
     many="ports",
     path="ports",
     things=lambda service: service.ports,
-    new=AttributesBody(kind=NewPort, attributes=ATTRIBUTES, verb="create", what="port"),
+    new=AttributesBody(kind=NewPort, attributes=ATTRIBUTES, verb="create", what="port", many="ports"),
     change=AttributesBody(kind=PortChange, attributes=ATTRIBUTES, verb="update", what="port"),
     view=view,
     shown=STANDARD

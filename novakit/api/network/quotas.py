@@ -6,8 +6,7 @@ from typing import ClassVar
 import attrs
 from aiohttp import web
 
-from novakit import errors
-from novakit.api.network.bodies.attributes import Attribute, AttributesBody
+from novakit.api.network.bodies.attributes import Attribute, AttributesBody, bad
 from novakit.api.network.bodies.kinds import boolean, integer
 from novakit.api.network.handlers import NetworkCall
 from novakit.api.service import Route, reply
@@ -40,7 +39,7 @@ QUOTA = AttributesBody(
 def _project(call: NetworkCall) -> str:
     project = call.path["project_id"]
     if "\0" in project or len(project) > 64:
-        raise errors.BadRequest("The path does not end with the id of a project.", kind="HTTPBadRequest")
+        raise bad("The path does not end with the id of a project.")
     call.authorize(call.rule, {"project_id": project, "tenant_id": project})
     return project
 
@@ -72,7 +71,7 @@ async def details(call: NetworkCall) -> web.Response:
 async def update(call: NetworkCall) -> web.Response:
     """Set quotas of a project."""
     project = _project(call)
-    wanted = QUOTA.read((await call.json()).get("quota"), call)
+    wanted = QUOTA.record(QUOTA.thing(await call.json()), call)
     kept = await call.service.quotas.set_limits(project, wanted.limits, checked=wanted.check_limit)
     return reply({"quota": kept})
 

@@ -56,6 +56,7 @@ INTERFACE = AttributesBody(
     attributes={"subnet_id": Attribute(check=uuid), "port_id": Attribute(check=uuid)},
     verb="create",
     what="router_interface",
+    bare=True,
 )
 
 
@@ -101,7 +102,7 @@ Join = Callable[[Routers, RequestContext, str, WantedInterface], Awaitable[Inter
 
 async def change_interface(change: Join, call: Call[Networks]) -> web.Response:
     """Join a router to a subnet or part it from one."""
-    wanted = INTERFACE.read(await call.json(), call)
+    wanted = INTERFACE.record(INTERFACE.thing(await call.json()), call)
     return reply(_interface(await change(call.service.routers, call.context, call.path["id"], wanted)))
 
 
@@ -110,7 +111,7 @@ ROUTERS = Resource(
     many="routers",
     path="routers",
     things=lambda service: service.routers,
-    new=AttributesBody(kind=NewRouter, attributes=ATTRIBUTES, verb="create", what="router"),
+    new=AttributesBody(kind=NewRouter, attributes=ATTRIBUTES, verb="create", what="router", many="routers"),
     change=AttributesBody(kind=RouterChange, attributes=ATTRIBUTES, verb="update", what="router"),
     view=view,
     shown=STANDARD

@@ -46,7 +46,9 @@ SECURITY_GROUP_RULES: Resource[RuleDetails, NewRule, NewRule] = Resource(
     many="security_group_rules",
     path="security-group-rules",
     things=lambda service: service.security_group_rules,
-    new=AttributesBody(kind=NewRule, attributes=ATTRIBUTES, verb="create", what="security_group_rule"),
+    new=AttributesBody(
+        kind=NewRule, attributes=ATTRIBUTES, verb="create", what="security_group_rule", many="security_group_rules"
+    ),
     change=None,
     view=view,
     shown=(STANDARD - {"name"})

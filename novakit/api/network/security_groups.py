@@ -23,7 +23,9 @@ SECURITY_GROUPS = Resource(
     many="security_groups",
     path="security-groups",
     things=lambda service: service.security_groups,
-    new=AttributesBody(kind=NewSecurityGroup, attributes=ATTRIBUTES, verb="create", what="security_group"),
+    new=AttributesBody(
+        kind=NewSecurityGroup, attributes=ATTRIBUTES, verb="create", what="security_group", many="security_groups"
+    ),
     change=AttributesBody(kind=SecurityGroupChange, attributes=ATTRIBUTES, verb="update", what="security_group"),
     view=view,
     shown=STANDARD | {"stateful", "shared", "security_group_rules"},

@@ -63,7 +63,7 @@ SUBNETS = Resource(
     many="subnets",
     path="subnets",
     things=lambda service: service.subnets,
-    new=AttributesBody(kind=NewSubnet, attributes=ATTRIBUTES, verb="create", what="subnet"),
+    new=AttributesBody(kind=NewSubnet, attributes=ATTRIBUTES, verb="create", what="subnet", many="subnets"),
     change=AttributesBody(kind=SubnetChange, attributes=ATTRIBUTES, verb="update", what="subnet"),
     view=view,
     shown=STANDARD

@@ -8,9 +8,10 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api import records
-from novakit.api.network.bodies.attributes import MOST_TAGS
-from novakit.api.network.bodies.kinds import Wrong, several, text
+from novakit.api.bodies import BodyReader, Fault, Schema
+from novakit.api.network.bodies import kinds
+from novakit.api.network.bodies.attributes import MOST_TAGS, bad
+from novakit.api.network.bodies.kinds import several, text
 from novakit.api.network.handlers import RESOURCES, NetworkCall
 from novakit.api.network.resources import Resource
 from novakit.api.service import Route, reply
@@ -19,7 +20,6 @@ from novakit.network.refusals import not_found
 D = TypeVar("D")
 N = TypeVar("N")
 C = TypeVar("C")
-TAGS = several(text(60), MOST_TAGS)
 
 
 @attrs.frozen
@@ -29,19 +29,23 @@ class Tags:
     tags: Sequence[str]
 
 
+def _words(fault: Fault) -> errors.BadRequest:
+    return bad(f"Invalid input for tags. Reason: {kinds.reason(fault)}")
+
+
+_definition = {"type": "object", "required": ["tags"], "properties": {"tags": several(text(60), MOST_TAGS)}}
+TAGS = BodyReader(Schema(_definition, _words, kinds.FORMATS), Tags)
+
+
 async def _change(
     resource: Resource[D, N, C], call: NetworkCall, change: Callable[[list[str]], list[str]]
 ) -> list[str]:
     return await resource.things(call.service).change_tags(call.context, call.path["id"], change)
 
 
-def _checked(value: object) -> list[str]:
-    """Return tags in order, once each. Raises BadRequest for one that is too long, and for too many."""
-    try:
-        TAGS.check(value)
-    except Wrong as error:
-        raise errors.BadRequest(f"Invalid input for tags. Reason: {error}", kind="HTTPBadRequest") from error
-    return sorted(set(records.read(Tags, {"tags": value}).tags))
+def _read(body: object) -> list[str]:
+    """Return the tags of a body in order, once each. Raises BadRequest for one that is too long, and for too many."""
+    return sorted(set(TAGS(body).tags))
 
 
 async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
@@ -59,14 +63,14 @@ async def check(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
 
 async def replace(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Replace all tags."""
-    tags = _checked((await call.json()).get("tags"))
+    tags = _read(await call.json())
     return reply({"tags": await _change(resource, call, lambda _: tags)})
 
 
 async def add(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Add one tag."""
-    (tag,) = _checked([call.path["tag"]])
-    await _change(resource, call, lambda tags: _checked([*tags, tag]) if tag not in tags else tags)
+    (tag,) = _read({"tags": [call.path["tag"]]})
+    await _change(resource, call, lambda tags: _read({"tags": [*tags, tag]}) if tag not in tags else tags)
     return web.Response(status=201)
 
 

@@ -34,6 +34,31 @@ async def test_a_wrong_body_is_a_bad_request_and_makes_nothing(cloud: Any, body:
     assert await left(cloud) == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("networks", {"network": {"name": "x"}, "colour": 1}, None),
+        (f"networks/{NOBODY}", {}, "Unable to find 'network' in request body"),
+        (f"networks/{NOBODY}", {"network": {"colour": 1}}, "Unrecognized attribute(s) 'colour'"),
+        (f"quotas/{'a' * 32}", {}, "Unable to find 'quota' in request body"),
+        (f"quotas/{'a' * 32}", {"quota": {"port": -2}}, "Invalid input for port. Reason: '-2' is not in valid range:"),
+        (f"routers/{NOBODY}/add_router_interface", {"subnet_id": 5}, "Invalid input for subnet_id. Reason: '5' is not"),
+        (f"networks/{NOBODY}/tags", {"colour": 1}, "Invalid input for tags. Reason: keys ['tags'] are missing."),
+        (f"networks/{NOBODY}/tags", {"tags": ["x" * 61]}, "exceeds maximum length of 60."),
+        (f"networks/{NOBODY}/tags", {"tags": "x"}, "Invalid input for tags. Reason: 'x' is not a list."),
+    ],
+)
+async def test_a_body_is_held_to_its_schema_before_anything_is_looked_for(
+    cloud: Any, path: str, body: Any, told: str | None
+) -> None:
+    status, said = await cloud.call("PUT" if "/" in path else "POST", path, body, token="admin")
+    if told is None:
+        assert status == 201, "what stands beside a thing is passed over"
+    else:
+        assert (status, said["NeutronError"]["type"]) == (400, "HTTPBadRequest")
+        assert told in said["NeutronError"]["message"]
+
+
 async def test_a_wrong_token_is_unauthorized_and_none_as_well(cloud: Any) -> None:
     status, body = await cloud.call("GET", "networks", token="nonsense")
     assert (status, body["error"]["code"]) == (401, 401)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from novakit.network.ports import MOST_PROFILE
 from novakit_hookspecs.networks import VifBinding
 from tests.functional.network.scenes import NOBODY, left
 
@@ -179,3 +180,13 @@ async def test_two_ports_of_one_request_do_not_get_the_same_address(cloud: Any) 
     wish = {"network_id": net["id"], "fixed_ips": [{"ip_address": "10.0.0.9"}]}
     assert await cloud.refused("POST", "ports", {"ports": [wish, wish]}) == (409, "IpAddressInUse")
     assert (await cloud.call("GET", f"ports?network_id={net['id']}"))[1]["ports"] == []
+
+
+async def test_a_profile_that_is_long_is_refused(cloud: Any) -> None:
+    net = await cloud.network()
+    told = f"Invalid input for binding:profile. Reason: it has more than {MOST_PROFILE} characters."
+    profile = {"binding:profile": {"key": "x" * MOST_PROFILE}}
+    made = await cloud.make("ports", token="admin", network_id=net["id"])
+    for method, path, more in (("POST", "ports", {"network_id": net["id"]}), ("PUT", f"ports/{made['id']}", {})):
+        status, said = await cloud.call(method, path, {"port": {**more, **profile}}, token="admin")
+        assert (status, said["NeutronError"]["type"], said["NeutronError"]["message"]) == (400, "HTTPBadRequest", told)

@@ -68,11 +68,7 @@ def _table(definition: Definition, name: str) -> Mapping[str, Definition]:
 def _parts(definition: Definition) -> Iterator[Definition]:
     """Yield the schemas of which a value keeps one at least."""
     choices = [each for key in ("anyOf", "oneOf") for each in _list(definition.get(key, []))]
-    if "if" in definition:
-        # null, or what the other schema says
-        yield _table(definition, "if")
-        yield from _parts(_table(definition, "else"))
-    elif "type" in definition or not choices:
+    if "type" in definition or not choices:
         yield definition
     elif choices:
         for each in choices:
