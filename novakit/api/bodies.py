@@ -24,7 +24,8 @@ R = TypeVar("R")
 Definition = dict[str, object]
 Fault = fastjsonschema.JsonSchemaValueException
 """Where a value is (`path`), what it is, and which `rule` of which `definition` it does not keep."""
-Words = Callable[[Fault], errors.BadRequest]
+Words = Callable[[Fault], errors.NovakitError]
+"""Makes the refusal of a body; nearly always a BadRequest."""
 MOST_SHOWN = 300
 """Characters of a wrong value that are quoted."""
 
@@ -209,7 +210,7 @@ class Schema:
     _compiled: Callable[[object], object] | None = attrs.field(default=None, init=False)
 
     def check(self, value: object) -> None:
-        """Go on only with a value that fits. Raises BadRequest in the words of the service."""
+        """Go on only with a value that fits. Raises what the words make of a fault: BadRequest mostly."""
         if self._compiled is None:
             self._compiled = fastjsonschema.compile(
                 dict(self.definition), formats=dict(self.formats), use_default=False

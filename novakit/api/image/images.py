@@ -11,20 +11,13 @@ from novakit.front.sharing import Cost
 from novakit.image import Images
 from novakit.image.records import ImageValues, NewImage
 
-_new = schemas.body(
-    NewImage, {"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY}
-)
+_new = schemas.body(NewImage, schemas.NEW)
 _tag = schemas.body(str, schemas.TAG)
 
 
 async def create(call: Call[Images]) -> web.Response:
     """Make an image without data."""
-    body = await call.json()
-    for name in body:
-        if name in schemas.READ_ONLY or name in schemas.FORBIDDEN:
-            raise errors.Forbidden(f"Attribute '{name}' is read-only.")
-        patch.require_property_name(name)
-    new = _new(body)
+    new = _new(await call.json())
     if new.owner is not None:
         new = attrs.evolve(new, owner=ids.kept(new.owner))
     image = await call.service.create(call.context, new)

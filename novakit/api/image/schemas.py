@@ -6,7 +6,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Fault, Schema, placed
+from novakit.api.bodies import BodyReader, Definition, Fault, Schema, placed
 from novakit.api.service import Call, Route, reply
 from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
@@ -49,6 +49,29 @@ READ_ONLY: Mapping[str, Mapping[str, object]] = {
 FORBIDDEN = frozenset({"locations", "direct_url", "deleted", "deleted_at", "stores"})
 """Names that mean something in image services and so are no properties."""
 PROPERTY = {"type": "string", "maxLength": 65535, "pattern": r"^[^\x00]*$"}
+_NAMES = {
+    "pattern": r"^[^\x00-\x1f]{1,255}\Z",
+    "says": "The name of a property has 1 to 255 characters and no control characters.",
+}
+"""What properties may be called."""
+_READ_ONLY: Definition = {"not": {}, "says": "Attribute '{name}' is read-only."}
+_NOT_REMOVED: Definition = {"not": {}, "says": "Property {name} may not be removed."}
+_not_written = dict.fromkeys((*READ_ONLY, *sorted(FORBIDDEN)), _READ_ONLY)
+NEW: Definition = {
+    "type": "object",
+    "properties": {**_not_written, **WRITABLE},
+    "additionalProperties": PROPERTY,
+    "propertyNames": _NAMES,
+}
+"""What is said of an image that is to be made: its attributes, and properties of any other name."""
+CHANGED: Definition = {**NEW, "properties": {**_not_written, **WRITABLE, "id": _READ_ONLY}}
+"""What is said of an image that there is."""
+REMOVED: Definition = {
+    "type": "object",
+    "properties": {**_not_written, **dict.fromkeys(WRITABLE, _NOT_REMOVED), "id": _READ_ONLY},
+    "propertyNames": _NAMES,
+}
+"""What is taken from an image, as an object with the names of it."""
 
 IMAGE = {
     "name": "image",
@@ -91,8 +114,16 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
     return BodyReader(Schema(schema, words), kind)
 
 
-def words(fault: Fault) -> errors.BadRequest:
-    """Return what is wrong with a body as the image API does."""
+def words(fault: Fault) -> errors.NovakitError:
+    """Return what is wrong with a body as the image API does: what a schema `says` of itself, or where it does not fit.
+
+    What nobody may write is there for others to see, so it is forbidden and not malformed.
+    """
+    if fault.rule == "not":
+        return errors.Forbidden(str(fault.definition["says"]).format(name=fault.path[-1]))
+    told = fault.definition["propertyNames"] if fault.rule == "propertyNames" else fault.definition
+    if "says" in told:
+        return errors.BadRequest(str(told["says"]).format(value=str(fault.value)[:128]))
     place, said = placed(fault)
     return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said}.")
 
