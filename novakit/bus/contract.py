@@ -236,7 +236,7 @@ async def ask_each(method: Callable[[C], Awaitable[T]], bus: Bus, config: "Confi
 
 
 @attrs.frozen
-class _Caller:
+class _TargetCaller:
     bus: Bus
     config: "Config" = attrs.field(repr=False)
     to: str
@@ -246,13 +246,13 @@ class _Caller:
 def _caller(contract: type[Contract]) -> type:
     """Make the class of those who call by a contract."""
     methods = {name: _asking(method, getattr(contract, name)) for name, method in methods_of(contract).items()}
-    return type(f"{contract.__name__}Caller", (_Caller, contract), methods)
+    return type(f"{contract.__name__}Caller", (_TargetCaller, contract), methods)
 
 
 def _asking(method: Method, declared: FunctionType) -> object:
     names = tuple(method.arguments)
 
-    async def ask(self: _Caller, *args: object, **kwargs: object) -> object:
+    async def ask(self: _TargetCaller, *args: object, **kwargs: object) -> object:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         within = method.seconds(self.config, given)
         body = {**method.write(given), WITHIN: within}

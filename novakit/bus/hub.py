@@ -55,7 +55,7 @@ class _Joined:
 
 
 @attrs.frozen
-class _Call:
+class _SocketCall:
     """A call that came over the socket."""
 
     participant: MemoryParticipant
@@ -78,7 +78,7 @@ class _FromHost:
     name: str
     pace: HostPace = attrs.field(factory=HostPace)
 
-    async def take(self, call: _Call, places: HostPlaces, method: str) -> object:
+    async def take(self, call: _SocketCall, places: HostPlaces, method: str) -> object:
         """Answer a call once it has a place among those of its method. Raises what answering it raises."""
         began = world.monotonic()
         async with AsyncExitStack() as stack:
@@ -279,7 +279,7 @@ class LocalHub:
         match frame["t"]:
             case "call" | "call each" as kind:
                 within, is_each = _seconds(frame["within"]), kind == "call each"
-                call = _Call(participant, frame["target"], frame["method"], frame["body"], within, is_each)
+                call = _SocketCall(participant, frame["target"], frame["method"], frame["body"], within, is_each)
                 work: Callable[[], Awaitable[object]] = call.answer
                 if host is not None:
                     # Names that nobody serves are the host's own: they share one count, or each would have one.

@@ -36,7 +36,7 @@ EXPECTED = ("Refused", "NotFound", "Busy", "BadCall", "NotPermitted")
 
 
 @attrs.define(eq=False)
-class _Served:
+class _TargetServer:
     """One server of a target."""
 
     participant: "MemoryParticipant"
@@ -70,7 +70,7 @@ class MemoryBus:
 
     deployment: str = ""
     """Which deployment's control plane holds the bus; every call carries it."""
-    _targets: dict[str, list[_Served]] = attrs.field(factory=dict)
+    _targets: dict[str, list[_TargetServer]] = attrs.field(factory=dict)
     _topics: dict[str, list[Listener]] = attrs.field(factory=dict)
 
     members: Counter[str] = attrs.field(factory=Counter)
@@ -94,7 +94,7 @@ class MemoryParticipant:
     identity: str
     silent: bool = False
     """Set by the hub while the real participant, in another process, gives no sign of life."""
-    _serves: list[tuple[str, _Served]] = attrs.field(factory=list)
+    _serves: list[tuple[str, _TargetServer]] = attrs.field(factory=list)
     _undo: list[Callable[[], None]] = attrs.field(factory=list)
     _closed: bool = False
 
@@ -112,7 +112,7 @@ class MemoryParticipant:
             raise NotTaken(f"no process serves {target}")
         served = servers[0]
         if len(servers) > 1:
-            served = min(servers, key=_Served.burden)
+            served = min(servers, key=_TargetServer.burden)
             # To the end: of servers that are equally busy, `min` takes the first, so they take turns.
             servers.remove(served)
             servers.append(served)
@@ -131,7 +131,7 @@ class MemoryParticipant:
     ) -> list[Reply]:
         check_permitted(self.identity, "call", target)
 
-        async def ask(served: _Served) -> Reply:
+        async def ask(served: _TargetServer) -> Reply:
             identity = served.participant.identity
             try:
                 return Reply(identity=identity, answer=await self._ask(served, target, method, body, within))
@@ -142,7 +142,7 @@ class MemoryParticipant:
         return sorted(replies, key=lambda reply: reply.identity)
 
     async def _ask(
-        self, served: _Served, target: str, method: str, body: Mapping[str, object] | None, within: float
+        self, served: _TargetServer, target: str, method: str, body: Mapping[str, object] | None, within: float
     ) -> object:
         if method not in served.methods:
             raise remote_error("NotFound", f"{target} has no {method}")
@@ -182,7 +182,7 @@ class MemoryParticipant:
 
     def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
-        served = _Served(self, dict(methods))
+        served = _TargetServer(self, dict(methods))
         servers = self._bus._targets.setdefault(target, [])
         if _is_alone(target):
             # The latest agent of a host counts: the one before has lost its connection or hangs.

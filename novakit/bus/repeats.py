@@ -62,7 +62,7 @@ def named(path: str, given: Mapping[str, object]) -> object:
 
 
 @attrs.define(eq=False)
-class _Kept:
+class _KeptAnswer:
     key: bytes
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
     is_answered: bool = False
@@ -74,7 +74,7 @@ class KeptAnswers:
     """The latest answers of one server of a target, by what they are about."""
 
     most: int = MOST
-    _latest: OrderedDict[object, _Kept] = attrs.field(factory=OrderedDict)
+    _latest: OrderedDict[object, _KeptAnswer] = attrs.field(factory=OrderedDict)
 
     async def answer(
         self,
@@ -102,7 +102,7 @@ class KeptAnswers:
             await before.ended.wait()
             if before.is_answered:
                 return before.answer
-        self._latest[subject] = one = _Kept(key)
+        self._latest[subject] = one = _KeptAnswer(key)
         self._latest.move_to_end(subject)
         while len(self._latest) > self.most:
             self._latest.popitem(last=False)
