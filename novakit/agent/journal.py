@@ -301,13 +301,13 @@ def _has_hole(content: bytes, damage: Damage) -> bool:
 
 
 @attrs.frozen
-class _Line:
+class _JournalLine:
     key: str
     counts: bool
     end: int
 
 
-def _line(content: bytes, at: int) -> _Line | None:
+def _line(content: bytes, at: int) -> _JournalLine | None:
     """Read the line that begins here; None where there is none, or one that is damaged or cut off."""
     if (head := _HEAD.match(content, at)) is None:
         return None
@@ -315,7 +315,7 @@ def _line(content: bytes, at: int) -> _Line | None:
     # Its newline has to be there, and need not be one: what follows is found by the length.
     if end >= len(content) or zlib.crc32(memoryview(content)[head.start(3) : end]) != int(head[1], 16):
         return None
-    return _Line(head[4].decode(), head[2] == _COUNTS, end + 1)
+    return _JournalLine(head[4].decode(), head[2] == _COUNTS, end + 1)
 
 
 def _value(text: bytes) -> bytes:

@@ -38,7 +38,7 @@ JOURNAL = "notes.journal"
 
 
 @attrs.frozen
-class _Changed:
+class _NoteChange:
     server: str
     note: GuestNote | None = None
     """None for a guest that is gone."""
@@ -59,7 +59,7 @@ class GuestNotes:
 
     directory: Path
     _journal: DurableJournal = attrs.field(init=False)
-    _changes: Gather[_Changed | None, None] = attrs.field(init=False)
+    _changes: Gather[_NoteChange | None, None] = attrs.field(init=False)
     _versions: dict[str, str] = attrs.field(factory=dict)
     _unreadable: dict[str, Path] = attrs.field(factory=dict)
     """Files of a version that made one for each guest."""
@@ -95,7 +95,7 @@ class GuestNotes:
 
         Also where the caller is cancelled, as a build is by the deletion of its server, the note goes by `forget`.
         """
-        await self._changes(_Changed(note.server, note))
+        await self._changes(_NoteChange(note.server, note))
 
     async def some(self, servers: Iterable[str]) -> Sequence[GuestNote]:
         """Read the notes of some guests; those without one are left out. Raises OSError."""
@@ -115,7 +115,7 @@ class GuestNotes:
 
     async def forget(self, server: str) -> None:
         """Remove a guest's note, once the guest is gone; none is fine. Raises OSError."""
-        await self._changes(_Changed(server))
+        await self._changes(_NoteChange(server))
 
     async def close(self) -> None:
         """Wait for what is still being written for callers that have gone."""
@@ -154,7 +154,7 @@ class GuestNotes:
             log.warning("the note of networks cannot be read", file=str(path), why=str(error))
             return None
 
-    async def _change(self, changed: Sequence[_Changed | None]) -> Sequence[None]:
+    async def _change(self, changed: Sequence[_NoteChange | None]) -> Sequence[None]:
         asked = [each for each in changed if each is not None]
         await to_its_end(self._write, asked)
         for each in asked:
@@ -165,7 +165,7 @@ class GuestNotes:
                 path.unlink(missing_ok=True)
         return [None] * len(changed)
 
-    def _write(self, changed: Sequence[_Changed]) -> None:
+    def _write(self, changed: Sequence[_NoteChange]) -> None:
         if any(each.note is not None for each in changed):
             self._take_over()
         self._journal.change({each.server: each.value() for each in changed})
@@ -195,7 +195,7 @@ class GuestNotes:
         They are newer than what that one says, if it does: it was made before the other version came back.
         """
         if older := [*self._older.values()]:
-            self._journal.change({each.note.server: _Changed(each.note.server, each.note).value() for each in older})
+            self._journal.change({each.note.server: _NoteChange(each.note.server, each.note).value() for each in older})
             self._remove(older)
 
     def _remove(self, older: Sequence[_Older]) -> None:
