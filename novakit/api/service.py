@@ -195,7 +195,7 @@ class Route:
 
 
 @attrs.frozen
-class _Choice:
+class _PathRoutes:
     """The routes of one place, one of which answers in a version."""
 
     routes: Sequence[Route]
@@ -214,7 +214,7 @@ class _Choice:
         return self.routes[0].cost if self.routes else Cost.ORDINARY
 
 
-_NOTHING = _Choice(())
+_NOTHING = _PathRoutes(())
 
 
 MOMENTS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
@@ -285,7 +285,7 @@ class Service(Generic[S]):
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
-        choices: dict[object, _Choice] = {}
+        choices: dict[object, _PathRoutes] = {}
         entrance = Entrance(authenticate, shares or Shares(), admit)
         middleware = self._middleware(service, choices, entrance, auth_url, policy, explain, requests)
         app = web.Application(middlewares=[middleware])
@@ -297,13 +297,13 @@ class Service(Generic[S]):
                     app.router.register_resource(LatePath(place))
                 last = place
                 added = app.router.add_route(method, place, _placeholder())
-                choices[added.handler] = _Choice(routes, first=first)
+                choices[added.handler] = _PathRoutes(routes, first=first)
         return app
 
     def _middleware(
         self,
         service: S,
-        choices: "Mapping[object, _Choice]",
+        choices: "Mapping[object, _PathRoutes]",
         entrance: Entrance,
         auth_url: str,
         policy: Policy,

@@ -196,7 +196,7 @@ async def _check_names(call: PlacementCall, ask: CandidateRequest) -> None:
 
 
 @attrs.frozen
-class Form:
+class CandidateTemplate:
     """The JSON of a candidate, in pieces between which the ids of its providers stand."""
 
     start: str
@@ -206,7 +206,7 @@ class Form:
     """Of which part each id is."""
 
     @classmethod
-    def of(cls, ask: CandidateRequest, sharing: Sequence[int], version: Version) -> "Form":
+    def of(cls, ask: CandidateRequest, sharing: Sequence[int], version: Version) -> "CandidateTemplate":
         """Make that of the candidates in which each part has the provider of the part that `sharing` names."""
         request = request_of(ask, tuple(f"@{part}@" for part in sharing), version)
         start, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
@@ -226,7 +226,7 @@ class Writer:
 
     ask: CandidateRequest
     version: Version
-    _forms: dict[Sequence[int], Form] = attrs.field(factory=dict)
+    _forms: dict[Sequence[int], CandidateTemplate] = attrs.field(factory=dict)
     """By the first part that has the same provider, for each part."""
     used: dict[str, None] = attrs.field(factory=dict)
     """The providers of which something is allocated."""
@@ -241,7 +241,7 @@ class Writer:
             if form is None:
                 if len(self._forms) == FORMS:
                     self._forms.clear()
-                form = self._forms[sharing] = Form.of(self.ask, sharing, self.version)
+                form = self._forms[sharing] = CandidateTemplate.of(self.ask, sharing, self.version)
             written.append(form.write(list(alike)))
         return "".join(written).removesuffix(",").encode()
 
