@@ -50,7 +50,7 @@ def device_id(host: str, address: str) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class _Wanted:
+class _ReportedProvider:
     """What one provider is to be by the report of its host."""
 
     id: str
@@ -175,12 +175,12 @@ async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     return writes.touched | {row["id"] for row in writes.providers}
 
 
-def _providers_of(one: HostReport) -> Iterator[_Wanted]:
+def _providers_of(one: HostReport) -> Iterator[_ReportedProvider]:
     """Yield the host first: providers are made in this order, and a device hangs below its host."""
     host = one.provider_id
-    yield _Wanted(id=host, name=one.name, host=host, inventory=one.inventory, traits=one.traits)
+    yield _ReportedProvider(id=host, name=one.name, host=host, inventory=one.inventory, traits=one.traits)
     for device in one.pci:
-        yield _Wanted(
+        yield _ReportedProvider(
             id=device_id(host, device.address),
             name=f"{one.name}_{device.address}",
             host=host,
@@ -195,8 +195,8 @@ def _is_device(row: Row) -> bool:
     return row["parent_id"] is not None and row["id"] == device_id(row["parent_id"], address)
 
 
-def _gone(row: Row) -> _Wanted:
-    return _Wanted(id=row["id"], name=row["name"], host=row["parent_id"], is_gone=True)
+def _gone(row: Row) -> _ReportedProvider:
+    return _ReportedProvider(id=row["id"], name=row["name"], host=row["parent_id"], is_gone=True)
 
 
 def _is_emptied(stock: Mapping[str, Row], traits: Mapping[str, bool]) -> bool:
@@ -222,7 +222,7 @@ async def _traits(session: Session, ids: Sequence[str]) -> dict[str, dict[str, b
     return found
 
 
-async def _check_names(session: Session, wanted: Mapping[str, _Wanted], known: Mapping[str, Row]) -> None:
+async def _check_names(session: Session, wanted: Mapping[str, _ReportedProvider], known: Mapping[str, Row]) -> None:
     fresh = {one.name: id for id, one in wanted.items() if id not in known or known[id]["name"] != one.name}
     if not fresh:
         return
@@ -235,7 +235,7 @@ async def _check_names(session: Session, wanted: Mapping[str, _Wanted], known: M
             )
 
 
-def _compare_provider(one: _Wanted, known: Mapping[str, Row], writes: _Writes) -> None:
+def _compare_provider(one: _ReportedProvider, known: Mapping[str, Row], writes: _Writes) -> None:
     row = known.get(one.id)
     if row is None:
         now, host = world.now(), known.get(one.host)
@@ -275,7 +275,7 @@ _UNSEEN = frozenset({"reported", "stated", "restated", "updated_at"})
 """What may change without a change of what there is."""
 
 
-def _compare_inventory(one: _Wanted, rows: Mapping[str, Row], writes: _Writes) -> None:
+def _compare_inventory(one: _ReportedProvider, rows: Mapping[str, Row], writes: _Writes) -> None:
     offered = _offered(one.inventory)
     # A device that somebody holds by its former kind is not offered by its new one: it would be given twice.
     is_held = any(row["used"] for name, row in rows.items() if name not in offered)
@@ -302,7 +302,7 @@ def _compare_inventory(one: _Wanted, rows: Mapping[str, Row], writes: _Writes) -
             writes.touched.add(one.id)
 
 
-def _compare_traits(one: _Wanted, rows: Mapping[str, bool], writes: _Writes) -> None:
+def _compare_traits(one: _ReportedProvider, rows: Mapping[str, bool], writes: _Writes) -> None:
     for trait in one.traits - rows.keys():
         writes.traits.append({"provider_id": one.id, "trait": trait, "by_host": True})
         writes.touched.add(one.id)

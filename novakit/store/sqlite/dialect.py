@@ -84,7 +84,7 @@ def _timed(operation: str, work: Callable[..., T], *given: object) -> T:
     return done
 
 
-class _Outcome:
+class _FetchedCursor:
     """What is left of a cursor once its rows are fetched."""
 
     description: object = None
@@ -104,7 +104,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
     def __init__(self, adapt_connection: AsyncAdapt_dbapi_connection) -> None:
         self._adapt_connection = adapt_connection
         self._connection = adapt_connection._connection
-        self._cursor = _Outcome()  # type: ignore[assignment]
+        self._cursor = _FetchedCursor()  # type: ignore[assignment]
         self._soft_closed_memoized = sa.util.EMPTY_DICT
         self._rows = deque()
 
@@ -133,11 +133,11 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
 
     def _all_of_it(
         self, work: Callable[[sqlite3.Cursor], object], *, here: bool
-    ) -> Callable[[], tuple[_Outcome, Sequence[object]]]:
+    ) -> Callable[[], tuple[_FetchedCursor, Sequence[object]]]:
         adapted = self._adapt_connection
         first = adapted.first if isinstance(adapted, SqliteConnection) else None
 
-        def all_of_it() -> tuple[_Outcome, Sequence[object]]:
+        def all_of_it() -> tuple[_FetchedCursor, Sequence[object]]:
             # On the loop: not beside its thread, which may be closing it. In that thread it is closed or it is not.
             real: sqlite3.Connection = (
                 adapted.real if here and isinstance(adapted, SqliteConnection) else self._connection._conn
@@ -148,7 +148,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
             try:
                 work(cursor)
                 rows = cursor.fetchall() if cursor.description else ()
-                outcome = _Outcome()
+                outcome = _FetchedCursor()
                 outcome.description, outcome.rowcount = cursor.description, cursor.rowcount
                 outcome.lastrowid = cursor.lastrowid
                 return outcome, rows

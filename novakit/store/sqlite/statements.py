@@ -85,7 +85,7 @@ class Prepared:
 
 
 @attrs.frozen
-class _Form:
+class _CompiledStatement:
     """A statement as it was compiled for values of some names, whatever the length of its lists."""
 
     compiled: SQLCompiler
@@ -113,7 +113,7 @@ class _Known:
     """Forgets all of this before the number of the statement's object can be another one's."""
     lists: Sequence[str] | None = None
     """The parameters that take lists; None while it was seen but once."""
-    forms: dict[tuple[object, ...], _Form | None] = attrs.field(factory=dict)
+    forms: dict[tuple[object, ...], _CompiledStatement | None] = attrs.field(factory=dict)
     """By the names of the values that are given: compiling takes ten times as long as writing another list out."""
     shapes: dict[tuple[object, ...], Prepared | None] = attrs.field(factory=dict)
 
@@ -200,7 +200,7 @@ def _lists(compiled: SQLCompiler) -> list[str]:
     return [compiled.bind_names[bind] for bind in compiled.post_compile_params]
 
 
-def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several: bool) -> _Form | None:
+def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several: bool) -> _CompiledStatement | None:
     """Compile a statement. Returns None where SQLAlchemy does more with it than is done here."""
     changes = isinstance(statement, Dml)
     returns = isinstance(statement, Dml) and len(statement.exported_columns) > 0
@@ -220,7 +220,7 @@ def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several:
         or (several and compiled.post_compile_params)
     ):
         return None
-    form = _Form(
+    form = _CompiledStatement(
         compiled,
         writers={name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in given.items()},
         fixed={name: bind.value for name, bind in given.items() if not bind.required},
