@@ -213,7 +213,7 @@ def _missed(step: AnyPipelineStep, reason: Reason) -> Miss:
     return Miss(filter=step.name, **_parts(reason))
 
 
-class _Parts(TypedDict):
+class _ReasonParts(TypedDict):
     code: str
     count: int
     message: str
@@ -222,7 +222,7 @@ class _Parts(TypedDict):
     remedy: str
 
 
-def _parts(reason: Reason) -> _Parts:
+def _parts(reason: Reason) -> _ReasonParts:
     return {
         "code": reason.code,
         "count": int(reason.count),

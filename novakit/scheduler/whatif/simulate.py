@@ -149,7 +149,7 @@ def _size(ask: Ask) -> tuple[int, int, int]:
 
 
 @attrs.define
-class _Claim:
+class _SimulatedClaim:
     ask: Ask
     row: int
     choice: Choice | None
@@ -162,7 +162,7 @@ class _Run:
     table: HostTable
     trace: Trace
     result: Result = attrs.field(factory=Result)
-    _claims: dict[str, _Claim] = attrs.field(factory=dict)
+    _claims: dict[str, _SimulatedClaim] = attrs.field(factory=dict)
     _in_use: Counter[int] = attrs.field(factory=Counter)
     _members: dict[str, dict[str, str]] = attrs.field(factory=dict)
     """By group: each member's host."""
@@ -224,7 +224,7 @@ class _Run:
     def _claim(self, ask: Ask, row: int) -> None:
         """Count a server where it goes to, and no more where it stood before: it was moved, or is of another size."""
         self.release(ask.server_id)
-        claim = _Claim(ask, row, None, ask.server_id in self._built)
+        claim = _SimulatedClaim(ask, row, None, ask.server_id in self._built)
         self._count(claim, 1)
         claim.choice, claim.shares = cells.take(self.table, row, cells.wanted(ask)), trees.take(self.table, row, ask)
         self._claims[ask.server_id] = claim
@@ -253,7 +253,7 @@ class _Run:
             claim.is_building = False
             self._put_io_ops(claim.row, self._io_ops(claim.row) - 1)
 
-    def _count(self, claim: _Claim, sign: int) -> None:
+    def _count(self, claim: _SimulatedClaim, sign: int) -> None:
         """Count what a server holds, whether it is being built, and its flavor and image among the host's."""
         row, busy = claim.row, self._io_ops(claim.row)
         self.table.add_claim(row, {name: sign * amount for name, amount in claim.ask.resources.items()}, sign)
