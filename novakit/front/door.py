@@ -190,7 +190,7 @@ class Door:
     def handling(self, request: web.BaseRequest) -> AbstractContextManager[object]:
         """Note that the headers of a request are complete, and at the end of a block that it is answered."""
         connection = self._by_inner.get(request.protocol)
-        _client.set(_Client(client_of(request, self.limits.proxies()), connection))
+        _client.set(_Peer(client_of(request, self.limits.proxies()), connection))
         if connection is None:
             return nullcontext()
         connection.got = 0
@@ -281,14 +281,14 @@ class Door:
 
 
 @attrs.frozen
-class _Client:
+class _Peer:
     """Whose request the present task answers."""
 
     address: str
     connection: Connection | None
 
 
-_client: ContextVar[_Client | None] = ContextVar("novakit_client", default=None)
+_client: ContextVar[_Peer | None] = ContextVar("novakit_client", default=None)
 
 
 def client_address() -> str:

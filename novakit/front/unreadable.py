@@ -71,7 +71,7 @@ async def outside(
         return web.Response(body=body, status=error.status, headers=headers)
 
 
-class _Refusal(web.Response):
+class _NamelessResponse(web.Response):
     """An answer outside every service; it does not say which program gives it."""
 
     async def _prepare_headers(self) -> None:
@@ -172,7 +172,7 @@ class Reader(RequestHandler):
         else:
             super().handle_error(request, status, exc, "")  # logs, and raises where an answer has begun
         headers, body = refusal(status, _SENTENCES.get(status, _OTHERWISE))
-        answer = _Refusal(body=body, status=status, headers=headers)
+        answer = _NamelessResponse(body=body, status=status, headers=headers)
         answer.force_close()
         return answer
 
