@@ -60,7 +60,7 @@ def _hide_input(record: logging.LogRecord) -> bool:
 
 
 @attrs.define
-class _Kind:
+class _LineWindow:
     """Lines of one kind within one window."""
 
     began: float
@@ -76,7 +76,7 @@ class Folding:
     """
 
     options: LogOptions
-    _kinds: dict[tuple[str, str, str], _Kind] = attrs.field(factory=dict)
+    _kinds: dict[tuple[str, str, str], _LineWindow] = attrs.field(factory=dict)
 
     MOST = 1000
     """Kinds that are remembered; beyond them everything is forgotten, for a kind may hold what a client wrote."""
@@ -106,7 +106,7 @@ class Folding:
         now = world.monotonic()
         if len(self._kinds) > self.MOST:
             self._kinds.clear()
-        kind = self._kinds.setdefault((level, event, error), _Kind(now))
+        kind = self._kinds.setdefault((level, event, error), _LineWindow(now))
         kept_back = 0
         if now - kind.began > self.options.repeats_within:
             kept_back = max(0, kind.lines - self.options.repeats)

@@ -61,7 +61,7 @@ class _Era:
 
 
 @attrs.frozen
-class _Guest:
+class _NotedGuest:
     """What was read of a guest's port."""
 
     line: GuestPort
@@ -70,7 +70,7 @@ class _Guest:
     groups: Sequence[str]
 
     @classmethod
-    def of(cls, line: GuestPort) -> "_Guest":
+    def of(cls, line: GuestPort) -> "_NotedGuest":
         """Read a line."""
         columns = _noted_values(NOTED, line.columns)
         id, groups = columns["id"], sorted(group for (group,) in _read(line.groups))
@@ -85,17 +85,17 @@ class _Guest:
 
 
 @attrs.frozen
-class _Host:
+class _NotedHost:
     """What was read of one host."""
 
-    guests: Mapping[str, _Guest] = attrs.field(factory=dict)
+    guests: Mapping[str, _NotedGuest] = attrs.field(factory=dict)
     """By the port's id."""
     parts: Sequence[NotedNetworks] = ()
     note: NotedNetworks = NOTHING
     """Their sum."""
 
 
-_UNKNOWN = _Host()
+_UNKNOWN = _NotedHost()
 
 
 @attrs.define
@@ -103,7 +103,7 @@ class Noting:
     """Reads what hosts are to note."""
 
     _era: _Era = attrs.field(factory=lambda: _Era(()))
-    _hosts: BoundedMemory[_Host] = attrs.field(factory=lambda: BoundedMemory(MOST))
+    _hosts: BoundedMemory[_NotedHost] = attrs.field(factory=lambda: BoundedMemory(MOST))
 
     async def read(
         self, session: Session, hosts: Collection[str], marked: Mark | None = None
@@ -118,11 +118,11 @@ class Noting:
             self._era = _Era(now)
         era = self._era  # another reading may begin a new one meanwhile
         known = {host: self._hosts.get(host) or _UNKNOWN for host in hosts}
-        guests: dict[str, dict[str, _Guest]] = {host: {} for host in hosts}
+        guests: dict[str, dict[str, _NotedGuest]] = {host: {} for host in hosts}
         for line in await guest_ports(session, hosts):
             id = line.columns[0]
             guest = known[line.host].guests.get(id)
-            guests[line.host][id] = guest if guest is not None and guest.line == line else _Guest.of(line)
+            guests[line.host][id] = guest if guest is not None and guest.line == line else _NotedGuest.of(line)
         every = [guest for some in guests.values() for guest in some.values()]
         networks = await _known(session, era.networks, {guest.line.network_id for guest in every}, _on_networks)
         floating = await _known(
@@ -138,7 +138,7 @@ class Noting:
         for host, own in guests.items():
             parts = _parts(own.values(), networks, floating, groups)
             note = known[host].note if known[host].parts == parts else _sum(parts)
-            self._hosts.put(host, _Host(own, parts, note), 1 + len(note.ports))
+            self._hosts.put(host, _NotedHost(own, parts, note), 1 + len(note.ports))
             notes[host] = note
         return notes
 
@@ -151,7 +151,9 @@ def _read(text: str | None) -> Sequence[Sequence[Any]]:
     return () if text is None else orjson.loads(text)
 
 
-def _parts(guests: Collection[_Guest], networks: _Parts, floating: _Parts, groups: _Parts) -> Sequence[NotedNetworks]:
+def _parts(
+    guests: Collection[_NotedGuest], networks: _Parts, floating: _Parts, groups: _Parts
+) -> Sequence[NotedNetworks]:
     """Return the parts of one host's note, in an order that is the same while they are."""
     return [
         *(guest.part for guest in guests),
