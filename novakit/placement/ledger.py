@@ -43,7 +43,7 @@ class AllocationClaim:
 
 
 @attrs.define
-class _Stock:
+class _InventoryUse:
     capacity: int
     used: int
     min_unit: int
@@ -74,7 +74,7 @@ class Ledger:
     """By provider; a provider that is missing here does not exist."""
     numbers: dict[str, int]
     """By provider: the change number when it was loaded."""
-    _stock: dict[Key, _Stock]
+    _stock: dict[Key, _InventoryUse]
     _before: dict[Key, int] = attrs.field(factory=dict)
     _wanted: dict[str, AllocationClaim] = attrs.field(factory=dict)
     _touched: set[str] = attrs.field(factory=set)
@@ -102,12 +102,12 @@ class Ledger:
         """Make one of stock that this transaction has read and locked, for consumers that are new but for some."""
         generations: dict[str, int] = {}
         numbers: dict[str, int] = {}
-        stock: dict[Key, _Stock] = {}
+        stock: dict[Key, _InventoryUse] = {}
         for row in rows:
             generations[row["id"]], numbers[row["id"]] = row["generation"], row["changed"]
             if row["resource_class"] is not None:
                 limits = (row["capacity"], row["used"], row["min_unit"], row["max_unit"], row["step_size"])
-                stock[row["id"], row["resource_class"]] = _Stock(*limits)
+                stock[row["id"], row["resource_class"]] = _InventoryUse(*limits)
         before = {key: one.used for key, one in stock.items()}
         return cls(session, consumers or {}, held or {}, generations, numbers, stock, before)
 
