@@ -125,7 +125,7 @@ class Leavings:
         )
         taps = [name for name in devices if names.is_tap(name)]
         marks, plugged = await self.links.call(links.marks, taps), await self.links.call(links.opened, taps)
-        found = _Found()
+        found = _LeftByOwner()
         _see_bridges(wiring, found)
         _see_taps(wiring, marks, found)
         await self._see_namespaces(wiring, namespaces, found)
@@ -136,7 +136,7 @@ class Leavings:
             left.in_use = await asyncio.to_thread(_use, left, plugged)
         return found.of
 
-    async def _see_namespaces(self, wiring: BridgeWiring, there: Iterable[str], found: "_Found") -> None:
+    async def _see_namespaces(self, wiring: BridgeWiring, there: Iterable[str], found: "_LeftByOwner") -> None:
         noted = {path.name: path.parent.parent.name for path in self.own.run_dir.glob("*/namespaces/*")}
         ours = self.own.namespaces()
         for name in there:
@@ -165,14 +165,14 @@ class Leavings:
 
 
 @attrs.frozen
-class _Found:
+class _LeftByOwner:
     of: dict[str, Left] = attrs.field(factory=dict)
 
     def left(self, owner: str) -> Left:
         return self.of.setdefault(owner, Left(owner))
 
 
-def _see_bridges(wiring: BridgeWiring, found: _Found) -> None:
+def _see_bridges(wiring: BridgeWiring, found: _LeftByOwner) -> None:
     for bridge, directory in wiring.directories.items():
         left = found.left(directory)
         left.bridges.append(bridge)
@@ -183,7 +183,7 @@ def _see_bridges(wiring: BridgeWiring, found: _Found) -> None:
         left.bridge_ports |= dict.fromkeys(patches & wiring.bridge_ports.keys(), "")
 
 
-def _see_taps(wiring: BridgeWiring, marks: Mapping[str, tuple[str, bool]], found: _Found) -> None:
+def _see_taps(wiring: BridgeWiring, marks: Mapping[str, tuple[str, bool]], found: _LeftByOwner) -> None:
     for name, (mark, up) in marks.items():
         plug = wiring.bridge_ports.get(name)
         if plug is not None:

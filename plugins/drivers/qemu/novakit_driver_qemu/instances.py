@@ -22,7 +22,7 @@ PLAN, BUILT, MEMORY, USER = "plan.json", "built", "memory", "user"
 
 
 @attrs.frozen
-class _Plan:
+class _BuildRecord:
     """What a guest was built by."""
 
     machine: Machine
@@ -131,13 +131,13 @@ class GuestDirectories:
             with suppress(NotFound, Refused):
                 held.note(self.of(guest), self._plan(guest).machine.devices)
 
-    def _plan(self, guest: str) -> "_Plan":
+    def _plan(self, guest: str) -> "_BuildRecord":
         """Read a guest's plan. Raises NotFound where there is none, Refused for one that is damaged."""
         path = self.of(guest) / PLAN
         try:
             written = json.loads(path.read_bytes())
             user = written.get(USER)
-            return _Plan(Machine.load(written["machine"]), None if user is None else int(user), written)
+            return _BuildRecord(Machine.load(written["machine"]), None if user is None else int(user), written)
         except FileNotFoundError:
             raise NotFound(f"guest {guest} has no plan on this host") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
