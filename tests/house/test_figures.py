@@ -54,6 +54,8 @@ def test_a_call_by_string_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_class_name_defined_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = _measured(monkeypatch, figures.twice_defined, "class Ask: ...\n", "class Ask: ...\nclass Own: ...\n")
     assert figure.value == 1 and "Ask" in figure.examples[0]
+    figure = _measured(monkeypatch, figures.twice_defined, "class Ask: ...\n", "class _Ask: ...\n")
+    assert figure.value == 1, "an underscore makes no other name of it"
     figure = _measured(monkeypatch, figures.twice_meant, *["class Ask: ...\nclass NotFound: ...\n"] * 2)
     assert figure.value == 1 and not figure.reached, "what is one thing in both is no second meaning"
 
