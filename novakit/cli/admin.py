@@ -16,7 +16,6 @@ from novakit.errors import ConfigError
 from novakit.identity import Identity, rescue
 from novakit.identity import bootstrap as bootstraps
 from novakit.store import Store, migrate
-from novakit.store import identity as table
 
 PASSWORD_HELP = "read the new password from the first line of standard input; without this option, one is generated"
 RESET = """\
@@ -138,10 +137,7 @@ async def _auth_url(store: Store, state: Path) -> str | None:
     for keys in clouds.read(state / "clouds.yaml").values():
         if keys.get("auth_url"):
             return keys["auth_url"]
-    async with store.read() as session:
-        rows = await table.catalog(session)
-    urls = [str(row["url"]) for row in rows if row["type"] == "identity" and row["interface"] == "public"]
-    return urls[0] if urls else None
+    return await rescue.login_url(store)
 
 
 @asynccontextmanager

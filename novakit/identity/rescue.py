@@ -56,6 +56,14 @@ async def restore_admin(store: Store) -> list[str]:
     return done
 
 
+async def login_url(store: Store) -> str | None:
+    """Return where clients log in by the catalog, or None where it has no public endpoint of the identity service."""
+    async with store.read() as session:
+        rows = await table.catalog(session)
+    urls = [str(row["url"]) for row in rows if row["type"] == "identity" and row["interface"] == "public"]
+    return urls[0] if urls else None
+
+
 async def _one(session: Session, of: Any, filters: Mapping[str, Any]) -> Any:
     found = await table.listed(session, of, filters, 1)
     if not found:
