@@ -14,6 +14,7 @@ from novakit.bus.enrolments import Enrolments
 from novakit.bus.tickets import Tickets
 from novakit.calls.host import HostCalls
 from novakit.compute.flavors.flavors import Flavors
+from novakit.compute.hosts import Hosts
 from novakit.concurrency import locks
 from novakit.conductor import establishing
 from novakit.conductor.engine import Engine
@@ -39,11 +40,11 @@ from novakit.scheduler.plugins import chosen, driver, note_use, refused
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
-from novakit.store import Store, tables
-from novakit.store import identity as identity_rows
+from novakit.store import Store
 from novakit.store.compute.liveness import Liveness
 from novakit.store.deployment import Deployment
 from novakit.store.migrate import migrate, migrated
+from novakit.store.tables import SCHEDULER_WRITES
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +88,7 @@ class Control:
         """Open the store, bring its schema up to date, and make what a new cloud starts with."""
         if config.roles == ("scheduler",):
             await migrated(config.database)
-            control = await cls._made(config, tables.SCHEDULER_WRITES)
+            control = await cls._made(config, SCHEDULER_WRITES)
             await establishing.check(control.store, config.state)
             return control
         # Several roles may start at the same moment on an empty directory: one of them makes what all of them need.
@@ -172,10 +173,8 @@ class Control:
             moves_endpoints=self._address is not None,
         )
         await self.images.open()
-        async with self.store.read() as session:
-            admin = await identity_rows.project_of(session, name="admin", domain="default")
         await self.networks.bootstrap(
-            admin_project_id=str(admin["id"]) if admin else "",
+            admin_project_id=await self.identity.admin_project_id() or "",
             external_cidr=self.config.networks.external_cidr,
             gateway=self.config.networks.external_gateway,
         )
@@ -257,11 +256,16 @@ class Control:
         path = self.store.path
         return self.config.disk_of(path.parent).require_for_records if path is not None else None
 
+    def hosts(self, bus: Bus) -> Hosts:
+        """Make what knows of the compute hosts."""
+        return Hosts(self.store, bus, self.liveness)
+
     def monitoring(self, bus: Bus, plugins: PluginHost | None, requests: RequestTally) -> Monitoring:
         """Make what machines watch at the root of the APIs."""
         return Monitoring(
             config=self.config,
             store=self.store,
+            hosts=self.hosts(bus),
             bus=bus,
             plugins=plugins,
             scheduler=self.scheduler.measures if self.scheduler is not None else None,
@@ -269,7 +273,6 @@ class Control:
             requests=requests,
             disks=self._disks(),
             is_open=self.config.api.metrics_open,
-            liveness=self.liveness,
         )
 
 

@@ -161,5 +161,5 @@ def _reports(control: Control, bus: Bus, plugins: PluginHost | None) -> Schedule
         control.images,
         control.config.device_profiles,
         hardware.check,
-        about=partial(about.service, control.config, control.store, bus, plugins),
+        about=partial(about.service, control.config, control.hosts(bus), bus, plugins),
     )

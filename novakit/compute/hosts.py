@@ -1,7 +1,7 @@
 """Compute hosts as operators see them: services, hypervisors, availability zones."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +9,13 @@ import attrs
 
 from novakit import errors
 from novakit.bus import Bus, topics
+from novakit.calls.plugins import PluginRow
+from novakit.disk import Room
 from novakit.store import Session, Store
-from novakit.store.compute import aggregates, host_loads, hosts, refused_hosts
+from novakit.store.compute import aggregates, host_loads, host_plugins, hosts, refused_hosts
 from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
+from novakit_hookspecs.plain import to_record
 
 DEFAULT_ZONE = "nova"
 """The availability zone of hosts that no aggregate puts into another one."""
@@ -61,6 +64,24 @@ class Load:
     """GiB."""
     busy: int = 0
     """Servers that something is being done to."""
+
+
+@attrs.frozen
+class Census:
+    """How many hosts there are."""
+
+    total: int
+    up: int
+
+
+@attrs.frozen(kw_only=True)
+class HostSoftware:
+    """With which drivers and plugins the agent of a host was started."""
+
+    host: str
+    driver: str
+    network: str
+    plugins: Sequence[PluginRow]
 
 
 @attrs.define
@@ -126,6 +147,34 @@ class Hosts:
             host = self._host(row, zones)
             found[host.zone].append(host)
         return dict(sorted(found.items()))
+
+    async def census(self) -> Census:
+        """Count the hosts and those of them that are up."""
+        async with self._store.read() as session:
+            signs = await hosts.signs(session)
+        self.liveness.take({row["name"]: row["last_seen"] for row in signs})
+        return Census(total=len(signs), up=sum(map(self.liveness.is_up, signs)))
+
+    async def rooms(self) -> dict[str, Room]:
+        """Return what hosts last reported of the file systems of their directories; without those that told none."""
+        async with self._store.read() as session:
+            told = await hosts.rooms(session)
+        return {name: to_record(room, Room) for name, room in told.items()}
+
+    async def software(self) -> list[HostSoftware]:
+        """Return what each host runs, in the order of their names."""
+        async with self._store.read() as session:
+            rows = await host_plugins.every(session)
+        return [
+            HostSoftware(
+                host=row["host"],
+                driver=row["driver"],
+                network=row["network"],
+                # An agent of a later version may tell more of a plugin than is known here.
+                plugins=[to_record(one, PluginRow, tolerant=True) for one in row["plugins"]],
+            )
+            for row in rows
+        ]
 
     async def loads(self) -> dict[str, Load]:
         """Sum up the servers of every host that has some."""

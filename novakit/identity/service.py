@@ -124,6 +124,12 @@ class Identity:
         """Name the users of the default domain: those whose passwords the database has."""
         return await bootstrap.user_names(self.store)
 
+    async def admin_project_id(self) -> str | None:
+        """Return the id of the administrator's own project, or None where there is none any more."""
+        async with self.store.read() as session:
+            row = await table.project_of(session, name="admin", domain=bootstrap.DOMAIN)
+        return str(row["id"]) if row is not None else None
+
     async def authenticate(self, token: str, request_id: str) -> RequestContext:
         """Return who sent a token. Raises Unauthorized for one that is forged, expired or no longer allowed."""
         known = self._known.get(token)

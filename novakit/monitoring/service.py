@@ -12,16 +12,14 @@ from novakit.bus import Bus, BusError, ask_each, client
 from novakit.calls.conductor import ConductorCalls
 from novakit.calls.counts import ConductorCounts, SchedulerCounts
 from novakit.calls.scheduler import SchedulerCalls
+from novakit.compute.hosts import Census, Hosts
 from novakit.config import Config
 from novakit.disk import Disk, Room
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import RequestTally, tallies_of
 from novakit.plughost import PluginHost
 from novakit.store import Store
-from novakit.store.compute import hosts
-from novakit.store.compute.liveness import Liveness
 from novakit.store.faults import NO_SCHEMA, lacks_schema
-from novakit_hookspecs.plain import to_record
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +37,8 @@ class Monitoring:
 
     config: Config
     store: Store
+    """The database, of which is told how it is and what was asked of it; what is in it, the domain is asked."""
+    hosts: Hosts
     bus: Bus
     plugins: PluginHost | None = None
     scheduler: Callable[[], SchedulerCounts] | None = None
@@ -51,7 +51,6 @@ class Monitoring:
     """File systems that this process fills, by what is on them."""
     is_open: bool = False
     """Whether everybody may read, and not only programs on this machine."""
-    liveness: Liveness = attrs.field(factory=Liveness)
 
     def mount(self, app: web.Application) -> None:
         """Answer `GET /metrics` and `GET /healthcheck`."""
@@ -78,7 +77,7 @@ class Monitoring:
         """Return what answers: status, what is degraded and why, how many hosts are up, and which lack room."""
         degraded: dict[str, str] = {}
         census, (schedulers, silent), conductor, rooms = await asyncio.gather(
-            self._hosts(), self._schedulers(), self._conductor(), self._rooms()
+            self._census(), self._schedulers(), self._conductor(), self._rooms()
         )
         short = {name: room.fault for name, room in rooms.items() if room.fault}
         if short and len(short) == len(rooms):
@@ -86,8 +85,9 @@ class Monitoring:
             degraded["disks of hosts"] = f"No host has room on its disk, for example {min(short)}: {short[min(short)]}"
         if isinstance(census, str):
             degraded["store"] = census
-        elif census["total"] and not census["up"]:
-            degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.liveness.down_after:g} s."
+        elif census.total and not census.up:
+            silence = self.hosts.liveness.down_after
+            degraded["hosts"] = f"None of {census.total} hosts has reported for {silence:g} s."
         if self.store.fault:
             degraded["store"] = f"The disk of the database did not take what was written: {self.store.fault}."
         for name, disk in self.disks.items():
@@ -100,7 +100,7 @@ class Monitoring:
         return {
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,
-            "hosts": None if isinstance(census, str) else census,
+            "hosts": None if isinstance(census, str) else attrs.asdict(census),
             "disks_of_hosts": dict(sorted(short.items())[:NAMED]),
         }
 
@@ -125,12 +125,11 @@ class Monitoring:
             log.info("the numbers of a role could not be read", role="conductor", why=str(error))
             return None
 
-    async def _hosts(self) -> dict[str, int] | str:
+    async def _census(self) -> Census | str:
+        """Count the hosts. Returns why they cannot be counted, in a sentence, where the store does not answer."""
         try:
-            async with asyncio.timeout(WITHIN), self.store.read() as session:
-                found = await hosts.signs(session)
-                self.liveness.take({row["name"]: row["last_seen"] for row in found})
-                return {"total": len(found), "up": sum(map(self.liveness.is_up, found))}
+            async with asyncio.timeout(WITHIN):
+                return await self.hosts.census()
         except TimeoutError:
             return f"The store did not answer within {WITHIN:g} s."
         except Exception as error:
@@ -142,8 +141,8 @@ class Monitoring:
     async def _rooms(self) -> dict[str, Room]:
         """Read what hosts last reported of the file systems of their directories; nothing where the store is silent."""
         try:
-            async with asyncio.timeout(WITHIN), self.store.read() as session:
-                return {name: to_record(room, Room) for name, room in (await hosts.rooms(session)).items()}
+            async with asyncio.timeout(WITHIN):
+                return await self.hosts.rooms()
         except Exception as error:
             log.info("what hosts said of their disks could not be read", why=type(error).__name__)
             return {}

@@ -16,6 +16,7 @@ from novakit.bus import MemoryBus, Unreachable
 from novakit.calls.conductor import ConductorCalls
 from novakit.calls.counts import ConductorCounts, OperationCounts
 from novakit.calls.scheduler import SchedulerCalls
+from novakit.compute.hosts import Hosts
 from novakit.config import Config
 from novakit.disk import MIB, Room
 from novakit.monitoring.service import Monitoring
@@ -30,7 +31,8 @@ from tests.unit.monitoring.told import samples, scheduler_counts
 async def watched(tmp_path: Any, bus: MemoryBus, **fields: Any) -> AsyncIterator[Any]:
     store = await sqlite_store(tmp_path / "x.db")
     app = web.Application()
-    Monitoring(config=Config(state=tmp_path), store=store, bus=bus.join("api"), **fields).mount(app)
+    joined = bus.join("api")
+    Monitoring(config=Config(state=tmp_path), store=store, hosts=Hosts(store, joined), bus=joined, **fields).mount(app)
     async with TestClient(TestServer(app)) as client:
         yield store, client
     await store.close()
