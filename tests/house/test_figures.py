@@ -16,7 +16,7 @@ HELD = (
     figures.widest_folder,
     figures.calls_by_string,
     figures.tested_by_name,
-    figures.apis_that_reach_into_the_store,
+    figures.modules_above_the_domain_that_reach_into_the_store,
     figures.longest_module,
     figures.longest_function,
 )
@@ -77,10 +77,51 @@ def test_marks_for_tools_are_no_comments(monkeypatch: pytest.MonkeyPatch) -> Non
     assert _measured(monkeypatch, figures.comments, text).value == 500
 
 
-def test_an_api_module_that_imports_the_store_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "def act():\n    from novakit.store.compute import servers\n"
-    figure = _measured(monkeypatch, figures.apis_that_reach_into_the_store, text, "import os\n", under="novakit/api")
-    assert figure.value == 1
+@pytest.mark.parametrize(
+    ("under", "text"),
+    [
+        ("api", "def act():\n    from novakit.store.compute import servers\n"),
+        ("api", "from novakit.store import Store\n"),
+        ("api", "images.store\n"),
+        ("monitoring", "from novakit.store.compute import hosts\n"),
+        ("monitoring", "async def count(self):\n    async with self.store.read() as session: ...\n"),
+        ("cli", "from novakit.store import identity as table\n"),
+        ("cli", "from novakit.store.engine import Row\n"),
+        ("cli", "import sqlalchemy as sa\n"),
+        ("front", "await store.retrying(work)\n"),
+    ],
+)
+def test_a_module_above_the_domain_that_reaches_into_the_store_is_seen(
+    monkeypatch: pytest.MonkeyPatch, under: str, text: str
+) -> None:
+    measure = figures.modules_above_the_domain_that_reach_into_the_store
+    figure = _measured(monkeypatch, measure, text, "import os\n", under=f"novakit/{under}")
+    assert figure.value == 1 and f"novakit/{under}/module0.py" in figure.examples[0]
+
+
+@pytest.mark.parametrize(
+    ("under", "text"),
+    [
+        ("cli", "from novakit.store import Store, migrate\nstore = await Store.open(url)\n"),
+        ("monitoring", "self.store.fault\n"),
+        ("conductor", "async with self.store.write() as session: ...\n"),
+    ],
+)
+def test_who_opens_or_watches_a_database_does_not_reach_into_it(
+    monkeypatch: pytest.MonkeyPatch, under: str, text: str
+) -> None:
+    measure = figures.modules_above_the_domain_that_reach_into_the_store
+    assert _measured(monkeypatch, measure, text, under=f"novakit/{under}").reached
+
+
+def test_what_may_be_named_of_the_store_above_the_domain_is_named() -> None:
+    named = {
+        name for one in figures.sources() if one.place.startswith("novakit/") for name in figures._imported(one.tree)
+    }
+    idle = [
+        each for each in figures.OF_THE_WHOLE_DATABASE if not any(f"{one}.".startswith(f"{each}.") for one in named)
+    ]
+    assert not idle, f"take {', '.join(idle)} off the list: nobody names it"
 
 
 def test_a_folder_with_too_many_modules_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,21 +180,6 @@ def test_types_and_errors_of_sqlalchemy_are_no_statements() -> None:
     assert not _builds_statements("import numpy as np\nfrom sqlalchemy import Table\nnp.where(a, b, c)")
 
 
-STORE_IN_API: dict[str, str] = {}
-"""Where the API reaches into the store, and why; nothing may be added."""
-
-
-def test_the_api_asks_the_domain_and_not_the_store() -> None:
-    allowed = tuple(STORE_IN_API)
-    wrong = [
-        one
-        for one in _imports(CORE / "api")
-        if one.module.startswith(("novakit.store", "sqlalchemy"))
-        and not str(one.path.relative_to(ROOT)).startswith(allowed)
-    ]
-    _fails(wrong, "handlers ask a domain object; tables, statements and transactions stay below it")
-
-
 def test_one_module_checks_bodies() -> None:
     wrong = [one for one in _imports(CORE) if one.top == "fastjsonschema" and one.path != CORE / "api" / "bodies.py"]
     _fails(wrong, "bodies are checked in novakit/api/bodies.py")
