@@ -37,7 +37,7 @@ from novakit.bus.interface import (
     Sealed,
     not_permitted,
 )
-from novakit.bus.repeats import READS, KeptAnswers, Repeat
+from novakit.bus.repeats import KeptAnswers, Repeat
 from novakit_hookspecs.plain import to_plain, to_record
 
 if TYPE_CHECKING:
@@ -303,7 +303,6 @@ def _handler(
     answers: KeptAnswers,
 ) -> Handler:
     repeat = method.declared.repeat_by
-    changes = repeat != READS
 
     async def handle(message: Message) -> object:
         within = message.body.get(WITHIN)
@@ -311,7 +310,7 @@ def _handler(
         try:
             if message.sender.partition(":")[0] not in method.declared.by:
                 raise not_permitted(message.sender, "call", method.name)
-            if changes:
+            if repeat.changes:
                 require(message.deployment)
             given = _given(method, message)
             by = of(message.sender)

@@ -31,15 +31,17 @@ class Repeat:
     """What makes two calls of a method the same call, and who sees to it that they have one end."""
 
     by: tuple[str, ...] = ()
-    """Arguments, or attributes of them, that make two calls the same; none for a call that changes nothing."""
+    """Arguments, or attributes of them, that make two calls the same; without any all calls of one caller are."""
     about: str = ""
     """The argument, or attribute of one, that names what is changed: `server`, `plan.guest.id`."""
     is_kept: bool = False
     """Whether the first answer is kept and given again."""
+    changes: bool = True
+    """Whether the call changes anything."""
 
 
-READS = Repeat()
-"""The call changes nothing, but for when somebody was heard of last."""
+READS = Repeat(changes=False)
+"""The call changes nothing."""
 
 
 def kept(*by: str, about: str) -> Repeat:
@@ -48,7 +50,10 @@ def kept(*by: str, about: str) -> Repeat:
 
 
 def settles(*by: str, about: str = "") -> Repeat:
-    """Say that the method itself compares with what is there, so that it has the same end however often it comes."""
+    """Say that the method has the same end however often it comes, as it compares with what is there.
+
+    A call that is given nothing settles by nothing: that its caller asks at all is what is noted.
+    """
     return Repeat(by, about)
 
 

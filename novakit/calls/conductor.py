@@ -187,10 +187,10 @@ class ConductorCalls(Contract):
     async def report_host(self, report: AgentReport) -> Received:
         """Take what a host has and runs; what differs from what it should run is repaired."""
 
-    @call(within=10.0, repeat_by=READS, by=AGENT)
+    @call(within=10.0, repeat_by=settles(), by=AGENT)
     @abstractmethod
     async def heartbeat(self) -> None:
-        """Note that the host lives."""
+        """Note that the host lives, and when it was last heard of; done again, only that moment is a later one."""
 
     @call(within=30.0, repeat_by=settles("event"), by=AGENT)
     @abstractmethod

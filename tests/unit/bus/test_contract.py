@@ -348,7 +348,8 @@ def test_every_call_declares_a_deadline_who_may_and_what_makes_it_the_same_call(
         assert 0 < method.seconds(config, given) <= 4000, method.name
         assert declared.by and set(declared.by) <= {"api", "conductor", "scheduler", "agent"}, method.name
         repeat = declared.repeat_by
-        assert (repeat == READS) == (not repeat.by), f"{method.name} says what makes two calls the same"
+        says = bool(repeat.by) or not method.arguments
+        assert repeat == READS or (repeat.changes and says), f"{method.name} says what makes two calls the same"
         named = {path.partition(".")[0] for path in (*repeat.by, repeat.about) if path}
         assert named <= method.arguments.keys(), method.name
         assert repeat.about or not repeat.is_kept, f"{method.name}: only what is about something can be kept"
@@ -428,6 +429,11 @@ def test_what_makes_two_calls_the_same_is_read_from_what_they_are_given() -> Non
     assert [named(path, {"operation": "o", "to": Power.RUNNING}) for path in power.by] == ["o", Power.RUNNING]
     assert named(power.about, {"server": "s"}) == "s"
     assert methods["holdings"].declared.repeat_by == READS
+
+
+def test_a_heartbeat_is_declared_as_what_changes_something_though_it_is_given_nothing() -> None:
+    heartbeat = methods_of(ConductorCalls)["heartbeat"].declared.repeat_by
+    assert heartbeat == settles() and heartbeat.changes and heartbeat != READS and not READS.changes
 
 
 def test_a_plan_tells_nothing_secret_when_it_is_printed() -> None:

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.bus import MemoryBus, Targets, serve
+from novakit.bus import READS, MemoryBus, Targets, serve
 from novakit.bus.contract import client, methods_of
 from novakit.bus.tickets import Tickets
 from novakit.calls.conductor import AgentReport, ConductorCalls
@@ -52,6 +52,7 @@ class Cloud:
     """Two hosts with a server each, and the calls of the first."""
 
     parts: Parts
+    conductor: Conductor
     calls: ConductorCalls
     network: str
     about: dict[str, str] = attrs.field(factory=dict)
@@ -131,7 +132,7 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
     context = attrs.evolve(SERVICE, project_id=PROJECT)
     (made,) = await networks.networks.create(context, [NewNetwork(name="n")])
     await networks.subnets.create(context, [NewSubnet(network_id=made.network.id, cidr="10.0.0.0/24")])
-    cloud = Cloud(parts, client(ConductorCalls, bus.join("agent:mine"), config), made.network.id, about)
+    cloud = Cloud(parts, conductor, client(ConductorCalls, bus.join("agent:mine"), config), made.network.id, about)
     for host in HOSTS:
         serve_some(bus.join(f"agent:{host}"), HostCalls, host, notes=nothing, destroy=destroy)
         await client(ConductorCalls, bus.join(f"agent:{host}"), config).report_host(
@@ -213,6 +214,21 @@ async def test_a_host_changes_nothing_that_is_not_its_own(cloud: Cloud, name: st
         assert (answer is not None) == (about == "own"), "a guest of another host asks there"
     if name == "ticket_key":
         assert answer == cloud.parts.tickets.host_key("mine") != cloud.parts.tickets.host_key("theirs")
+
+
+@pytest.mark.parametrize("name", sorted(LIES))
+async def test_a_call_of_a_host_that_is_declared_to_read_writes_nothing_at_once_or_later(
+    cloud: Cloud, name: str
+) -> None:
+    before = await cloud.rows()
+    for tell in LIES[name]:
+        await tell(cloud, "own")
+    await cloud.conductor.reports.write_heartbeats()
+    if methods_of(ConductorCalls)[name].declared.repeat_by == READS:
+        assert await cloud.rows() == before
+    elif name == "heartbeat":
+        after = await cloud.rows()
+        assert {table for table in after if after[table] != before[table]} == {"hosts"}
 
 
 def _is_own(cloud: Cloud, table: str, before: Any, after: Any, key: Any) -> bool:
