@@ -10,7 +10,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 KEY = "trace"
-"""Where a bus message's body, and what an operation remembers, carry the trace context."""
+"""Where a bus message's body carries the trace context."""
 Fact = AttributeValue | None
 """The value of an attribute of a span; one that is None is left out."""
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -80,26 +80,35 @@ def of_headers(headers: Mapping[str, str]) -> Context:
     return Context() if tracer() is None else _PROPAGATOR.extract(headers, Context())
 
 
-def carried() -> dict[str, object]:
-    """Return what a message or an operation takes along of the current span: nothing, or one key."""
+def carried() -> Mapping[str, Mapping[str, str]]:
+    """Return what a message takes along of the current span: nothing, or one key."""
     carrier: dict[str, str] = {}
     if trace.get_current_span().get_span_context().is_valid:
         _PROPAGATOR.inject(carrier)
     return {KEY: carrier} if carrier else {}
 
 
+def written() -> Mapping[str, str]:
+    """Return the context of the current span, as an operation remembers it; empty where there is none."""
+    return carried().get(KEY, {})
+
+
 def parent(body: Mapping[str, object]) -> Context:
     """Return the context that a message's body carries; an empty one where it carries none that can be understood."""
-    carrier = body.get(KEY)
-    if not isinstance(carrier, Mapping) or tracer() is None:
-        return Context()
-    return _PROPAGATOR.extract({str(key): str(value) for key, value in carrier.items()}, Context())
+    context = body.get(KEY)
+    return above({str(key): str(value) for key, value in context.items()} if isinstance(context, Mapping) else {})
+
+
+def above(context: Mapping[str, str]) -> Context:
+    """Return the context that was written down; an empty one where it is empty, or cannot be understood."""
+    return Context() if not context or tracer() is None else _PROPAGATOR.extract(context, Context())
 
 
 __all__ = [
     "Context",
     "Span",
     "Tracer",
+    "above",
     "attached",
     "below",
     "carried",
@@ -109,4 +118,5 @@ __all__ = [
     "parent",
     "tracer",
     "within",
+    "written",
 ]

@@ -149,7 +149,7 @@ class MemoryParticipant:
         # Encoded and decoded although both sides are here: a body that only works within one process would be found
         # out when roles are run apart, and a handler could change what its caller still uses.
         sealed: dict[str, object] = {}
-        given = tracing.carried()
+        given: dict[str, object] = {**tracing.carried()}
         for name, value in (body or {}).items():
             (sealed if isinstance(value, Sealed) else given)[name] = value
         message = Message(self.identity, {**orjson.loads(orjson.dumps(given)), **sealed}, self._bus.deployment)

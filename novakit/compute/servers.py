@@ -220,7 +220,7 @@ def _server(row: Mapping[Any, Any]) -> Server:
     return Server._make(_TAKEN(row))
 
 
-def _action(row: Row) -> ActionEntry:
+def _action(row: operations.OperationRow) -> ActionEntry:
     return ActionEntry(
         action=row["kind"],
         server_id=row["server_id"],

@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import zip_longest
 
 import attrs
@@ -29,7 +29,7 @@ from novakit.conductor.leases import LEASE, Leases
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import AnyStep, AnyVerb, undone
-from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, OperationRow, Postponed, Rewind
+from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, Failure, HandedOver, Postponed, Rewind
 from novakit.errors import InsufficientStorage
 from novakit.store import Store
 from novakit.store import operations as rows
@@ -39,6 +39,9 @@ log = structlog.get_logger(__name__)
 
 OVERTAKEN = "The server has changed since this was asked for."
 """What a server's owner is told of a change that an older backup has open, and nobody asks for any more."""
+
+UNKNOWN = Failure("An internal error happened.", details="why it failed is not known any more")
+"""Why an operation is taken back whose row does not say so."""
 
 REST = 0.5
 """Seconds after which the engine looks for work that nobody told it of: what was postponed, and what others left."""
@@ -138,14 +141,14 @@ class Engine:
         came_together = told > 1 or (told == 1 and ran) or (told == 0 and bool(taken))
         self._looks_again = self.leases.waits or came_together or (self._looks_again and ran)
         for row in taken:
-            self._begin(row, {})
+            self._begin(row, None)
 
-    def _begin(self, row: OperationRow, seen: Mapping[str, object]) -> None:
+    def _begin(self, row: rows.OperationRow, handed: HandedOver | None) -> None:
         if self._stopping:
             return  # whoever goes on with it finds it by its lease
         # Not in the context of a request that brought it: a span, and a place among requests, are that one's.
         name = f"operation/{row['kind']}/{row['id']}"
-        self._running[row["id"]] = self._context.run(world.spawn, self._one(row, seen), name=name)
+        self._running[row["id"]] = self._context.run(world.spawn, self._one(row, handed), name=name)
 
     async def _rest(self) -> None:
         try:
@@ -184,9 +187,9 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def _one(self, row: OperationRow, seen: Mapping[str, object]) -> None:
+    async def _one(self, row: rows.OperationRow, handed: HandedOver | None) -> None:
         try:
-            await self._run(row, seen)
+            await self._run(row, handed)
         except Lost:
             log.warning("lease lost", operation=row["id"], kind=row["kind"])
         except Exception as error:
@@ -200,7 +203,7 @@ class Engine:
                 self._told += 2  # more than one may have waited
                 self._wake.set()
 
-    async def _run(self, row: OperationRow, seen: Mapping[str, object]) -> None:
+    async def _run(self, row: rows.OperationRow, handed: HandedOver | None) -> None:
         if row["cancelled"]:
             # Nothing of it is read: a delete must not wait for an operation that is not understood here.
             await self._end_cancelled(row)
@@ -213,7 +216,7 @@ class Engine:
                 kind=row["kind"],
             )
             return
-        work: AnyWork = verb.work(row, seen)
+        work: AnyWork = verb.work(row, handed)
         try:
             if work.attempt == 1:
                 self.note(work, "begun")
@@ -222,22 +225,22 @@ class Engine:
                 "server__id": work.server_id,
                 "operation__attempt": work.attempt,
             }
-            with tracing.within(tracing.tracer(), f"operation.{verb.kind}", tracing.parent(work.beside), **facts):
+            with tracing.within(tracing.tracer(), f"operation.{verb.kind}", tracing.above(work.beside.trace), **facts):
                 await self._walk(verb, work, row)
         except (Cancelled, asyncio.CancelledError):
             # Cut off by the end of this engine it stays open, and the next one goes on with it.
             if not self._stopping:
                 await self._finish(work, "cancelled", [])
 
-    async def _end_cancelled(self, row: OperationRow) -> None:
+    async def _end_cancelled(self, row: rows.OperationRow) -> None:
         async with self.store.write() as session:
             kept = {name: value for name, value in row["data"].items() if name not in SECRETS}
-            ended = {"state": "cancelled", "finished_at": world.now(), "data": kept}
+            ended: rows.OperationChange = {"state": "cancelled", "finished_at": world.now(), "data": kept}
             await rows.change_many(session, self.owner, {row["id"]: ended})
         self._silences.pop(row["id"], None)
         self.ended[row["kind"], "cancelled"] += 1
 
-    async def _walk(self, verb: AnyVerb, work: AnyWork, row: OperationRow) -> None:
+    async def _walk(self, verb: AnyVerb, work: AnyWork, row: rows.OperationRow) -> None:
         """Do what is left of the operation, or take it back, until it ends or has to wait."""
         step, silent = row["step"], self._silence(row)
         undoing, asked = row["state"] == "undoing" and not verb.tireless, work.id not in self._found or verb.places
@@ -276,7 +279,8 @@ class Engine:
                     silent = world.monotonic()
                 failure = None if undoing else self._failure(verb, work, error, silent)
                 if failure is not None and verb.tireless:
-                    log.warning("a step that must work failed", operation=work.id, kind=verb.kind, why=str(failure))
+                    why = failure.message
+                    log.warning("a step that must work failed", operation=work.id, kind=verb.kind, why=why)
                     failure = None
                 if failure is None:
                     await self._postpone(work, error, silent)
@@ -297,18 +301,18 @@ class Engine:
                 return False
             raise
 
-    def _failure(self, verb: AnyVerb, work: AnyWork, error: Exception, silent: float | None) -> Failed | None:
+    def _failure(self, verb: AnyVerb, work: AnyWork, error: Exception, silent: float | None) -> Failure | None:
         """Return what an error of a step means for the owner; None when the step is to be done again later."""
         match error:
             case Failed():
-                return error
+                return error.failure
             case Postponed():
                 return None
             case Unreachable():
                 waited = world.monotonic() - silent if silent is not None else 0.0
                 if waited < self.patience:
                     return None
-                return Failed("The host did not answer.", details=f"silent for {waited:.0f} s: {error}")
+                return Failure("The host did not answer.", details=f"silent for {waited:.0f} s: {error}")
             case RemoteBusy():
                 return None
             case RemoteError():
@@ -316,7 +320,7 @@ class Engine:
             case UndefinedMove():
                 return _as_changed(error)
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
-        return None if is_passing(error) else Failed("An internal error happened.", details=shown(error))
+        return None if is_passing(error) else Failure("An internal error happened.", details=shown(error))
 
     async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork, following: AnyStep | None) -> None:
         place, started = f"{verb.kind}/{step.name}", world.monotonic()
@@ -350,15 +354,15 @@ class Engine:
         about = {"operation": work.id, "server": work.server_id, "request_id": work.request_id}
         log.info(f"{what}: {place}", host=work.memory.host, **more, **about)
 
-    async def _fail(self, verb: AnyVerb, work: AnyWork, failure: Failed) -> None:
+    async def _fail(self, verb: AnyVerb, work: AnyWork, failure: Failure) -> None:
         work.end("Error", failure.details or failure.message)
         log.warning(
             "operation failed", operation=work.id, kind=verb.kind, server=work.server_id, host=work.memory.host,
             why=failure.message, details=failure.details,
         )  # fmt: skip
         # Written before anything is taken back: whoever goes on after a kill must take back, too, and not build again.
-        work.beside["failure"] = failure.plain()
-        shown = [undone(work, work.beside["failure"])] if verb.fails_first else []
+        work.beside = attrs.evolve(work.beside, failure=failure)
+        shown = [undone(work, failure)] if verb.fails_first else []
         await self._outcomes.write(work, shown, state="undoing", reason=failure.message)
 
     async def _undo(self, verb: AnyVerb, work: AnyWork, done: str | None) -> None:
@@ -368,9 +372,9 @@ class Engine:
         # A delete may stop it anywhere: it removes all that is taken back here, and need not wait for a silent host.
         self._interruptible.add(work.id)
         commits: list[Commit] = []
-        failure = work.beside["failure"]
+        failure = work.beside.failure or UNKNOWN
         try:
-            with tracing.within(tracing.tracer(), "step.undo", failure=failure["message"]):
+            with tracing.within(tracing.tracer(), "step.undo", failure=failure.message):
                 for each in verb.begun(done):
                     if each.undo is not None and (commit := await each.undo(work, self.parts)):
                         commits.append(commit)
@@ -379,20 +383,23 @@ class Engine:
         self.boundary(f"{place}/done")
         commits.append(undone(work, failure))
         await self._finish(work, "failed", commits)
-        self._tell(work, place, "taken back", seconds=round(world.monotonic() - started, 3), why=failure["message"])
+        self._tell(work, place, "taken back", seconds=round(world.monotonic() - started, 3), why=failure.message)
         self.boundary(f"{place}/end")
 
-    async def _finish(self, work: AnyWork, state: str, commits: Sequence[Commit], **values: object) -> None:
+    async def _finish(self, work: AnyWork, state: str, commits: Sequence[Commit], step: str | None = None) -> None:
         work.forget_secrets()
         self._silences.pop(work.id, None)
-        ended = work.noted_end if state == "done" else None
-        await self._outcomes.write(work, commits, state=state, finished_at=ended or world.now(), **values)
+        ended = work.beside.noted_end if state == "done" else None
+        values: rows.OperationChange = {"state": state, "finished_at": ended or world.now()}
+        if step is not None:
+            values["step"] = step
+        await self._outcomes.write(work, commits, **values)
         self.ended[work.kind, state] += 1
         self.note(work, state)
 
-    def _silence(self, row: OperationRow) -> float | None:
+    def _silence(self, row: rows.OperationRow) -> float | None:
         """Return since when the operation's host is silent, by the monotonic clock; None where it answered last."""
-        since: datetime | None = row["silent_since"]
+        since = row["silent_since"]
         if since is None:
             return None
         # Another process has only the moment that was written; a clock set forward must not use patience up.
@@ -407,8 +414,10 @@ class Engine:
             self._silences[work.id] = silent
             silent_since = now - timedelta(seconds=world.monotonic() - silent)
         # The lease is given back: whichever engine looks at that moment goes on.
-        later = {"not_before": now + timedelta(seconds=seconds), "lease_until": None}
-        await self._outcomes.write(work, [], silent_since=silent_since, reason=str(error), **later)
+        due = now + timedelta(seconds=seconds)
+        await self._outcomes.write(
+            work, [], silent_since=silent_since, reason=str(error), not_before=due, lease_until=None
+        )
 
 
 def _why(error: Exception) -> dict[str, object]:
@@ -416,12 +425,12 @@ def _why(error: Exception) -> dict[str, object]:
     return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
 
 
-def _as_changed(error: UndefinedMove) -> Failed:
-    return Failed("The state of the server was changed meanwhile.", code=409, details=str(error))
+def _as_changed(error: UndefinedMove) -> Failure:
+    return Failure("The state of the server was changed meanwhile.", code=409, details=str(error))
 
 
-def _as_failure(error: RemoteError) -> Failed:
+def _as_failure(error: RemoteError) -> Failure:
     message = str(error) if isinstance(error, RemoteRefused) else "The host could not do it."
     if error.kind == InsufficientStorage.__name__:
         message = "The host's disk is full."
-    return Failed(message, details=f"{error.kind}: {error}")
+    return Failure(message, details=f"{error.kind}: {error}")

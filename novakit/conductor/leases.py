@@ -12,16 +12,15 @@ lease costs no transaction of its own for that, and no look for it.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import attrs
 
 from novakit import world
-from novakit.conductor.work import OperationRow
+from novakit.conductor.work import HandedOver
 from novakit.store import Store
 from novakit.store import operations as rows
-from novakit.store.engine import Row
 
 LEASE = timedelta(seconds=15)
 """How long another engine waits before it takes an operation over: three renewals, one of which may fail. A killed
@@ -38,8 +37,8 @@ class Leases:
     owner: str
     limit: int
     """How many operations it holds at a time."""
-    begin: Callable[[OperationRow, Mapping[str, object]], None]
-    """Runs an operation that is leased; with it goes what its first steps would read."""
+    begin: Callable[[rows.OperationRow, HandedOver | None], None]
+    """Runs an operation that is leased; with it goes what is known of one that was written in this process."""
     held: set[str] = attrs.field(factory=set)
     """The operations that it works on, or will as soon as they are committed."""
     is_open: bool = False
@@ -64,12 +63,12 @@ class Leases:
         async with self.store.write() as session:
             return await rows.forget_leases(session)
 
-    async def take(self) -> list[Row]:
+    async def take(self) -> list[rows.OperationRow]:
         """Lease what waits, the oldest first, as far as there is room."""
         self.waits = self.free <= 0
         if self.waits:
             return []
-        void, taken = await self.void(), list[Row]()
+        void, taken = await self.void(), list[rows.OperationRow]()
         try:
             # A lease that is lost with the power leaves its operation free, and whoever held it is gone.
             async with self.store.write(flushed=False) as session:
@@ -88,7 +87,7 @@ class Leases:
         self.waits = len(taken) == free
         return taken
 
-    def reserve(self, new: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    def reserve(self, new: Sequence[rows.NewOperation]) -> list[rows.OperationRow]:
         """Keep room for the first of some operations; returns these with their leases, as they are to be written.
 
         Whoever writes them calls `begin_reserved` once they are committed, and `give_up` in any case.
@@ -102,17 +101,17 @@ class Leases:
             return []
         leased = [rows.leased(row, self.owner, until) for row in new[:room]]
         for row in leased:
-            self.held.add(str(row["id"]))
-            self._reserved[str(row["id"])] = rows.OperationLease(self.owner, until)
+            self.held.add(row["id"])
+            self._reserved[row["id"]] = rows.OperationLease(self.owner, until)
         return leased
 
-    def begin_reserved(self, leased: Sequence[OperationRow], seen: Callable[[int], Mapping[str, object]]) -> None:
-        """Begin what is committed; `seen` says what the first steps of which one would read."""
+    def begin_reserved(self, leased: Sequence[rows.OperationRow], handed: Callable[[int], HandedOver | None]) -> None:
+        """Begin what is committed; `handed` says what is known of which one."""
         for place, row in enumerate(leased):
             del self._reserved[row["id"]]
-            self.begin(row, seen(place))
+            self.begin(row, handed(place))
 
-    def give_up(self, leased: Sequence[OperationRow]) -> None:
+    def give_up(self, leased: Sequence[rows.OperationRow]) -> None:
         """Keep no room for what was not committed; what may be in the database nevertheless is found at once."""
         for row in leased:
             if (lease := self._reserved.pop(row["id"], None)) is not None:

@@ -12,8 +12,8 @@ A statement more on PostgreSQL, and where one of them was cancelled or lost, for
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from collections.abc import Sequence
+from typing import TypeGuard, Unpack
 
 import attrs
 import structlog
@@ -52,7 +52,7 @@ class _Progress:
 
     work: AnyWork
     commits: Sequence[Commit]
-    values: Mapping[str, object]
+    values: rows.OperationChange
     flushed: bool
     """Whether it must be on the disk before anything else is done."""
 
@@ -90,19 +90,21 @@ class Outcomes:
 
         later.due = alarm(LATER, begin)
 
-    async def write(self, work: AnyWork, commits: Sequence[Commit], **values: object) -> None:
+    async def write(self, work: AnyWork, commits: Sequence[Commit], **values: Unpack[rows.OperationChange]) -> None:
         """Write what an operation came to, with what of it is unwritten.
 
         Raises Lost, Cancelled, and what the store raises that does not pass by itself.
         """
         await self._write(work, commits, values)
 
-    async def write_unflushed(self, work: AnyWork, commits: Sequence[Commit], **values: object) -> None:
+    async def write_unflushed(
+        self, work: AnyWork, commits: Sequence[Commit], **values: Unpack[rows.OperationChange]
+    ) -> None:
         """Do as `write` does, but do not wait for the disk: nothing is done outside of the store before that."""
         await self._write(work, commits, values, flushed=False)
 
     async def _write(
-        self, work: AnyWork, commits: Sequence[Commit], values: Mapping[str, object], *, flushed: bool = True
+        self, work: AnyWork, commits: Sequence[Commit], values: rows.OperationChange, *, flushed: bool = True
     ) -> None:
         later = await self._taken(work)
         if later is not None and values.get("state") != "cancelled":
@@ -121,7 +123,7 @@ class Outcomes:
         return left
 
     async def _write_now(
-        self, work: AnyWork, commits: Sequence[Commit], values: Mapping[str, object], *, flushed: bool = True
+        self, work: AnyWork, commits: Sequence[Commit], values: rows.OperationChange, *, flushed: bool = True
     ) -> None:
         progress = _Progress(work, commits, {"silent_since": None, **values}, flushed)
         outcome = await self._writing(progress)
@@ -152,7 +154,9 @@ class Outcomes:
         self, session: Session, batch: Sequence[_Progress], *, unread: bool
     ) -> list[Exception | None]:
         await servers.lock_some(session, {each.work.server_id for each in batch if each.commits})
-        changes = {each.work.id: {"data": each.work.data, "events": each.work.events, **each.values} for each in batch}
+        changes: dict[str, rows.OperationChange] = {
+            each.work.id: {"data": each.work.data, "events": each.work.events, **each.values} for each in batch
+        }
         cancelled = await rows.change_many(session, self.owner, changes, unread=unread)
         outcomes: list[Exception | None] = []
         alike: dict[type[JoinedCommit], list[JoinedCommit]] = {}
@@ -184,7 +188,7 @@ def _is_joined(commit: Commit) -> TypeGuard[JoinedCommit]:
     return _JOINED[kind]
 
 
-def _outcome(cancelled: bool | None, values: Mapping[str, object]) -> Exception | None:
+def _outcome(cancelled: bool | None, values: rows.OperationChange) -> Exception | None:
     if cancelled is None:
         return Lost()
     return Cancelled() if cancelled and values.get("state") != "cancelled" else None

@@ -20,7 +20,7 @@ from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.concurrency.gather import Gather
 from novakit.conductor.leases import Leases
 from novakit.conductor.verb import AnyVerb, Asked
-from novakit.conductor.work import Memory
+from novakit.conductor.work import EngineMemory, HandedOver, Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
 from novakit.store.compute import servers
@@ -39,8 +39,8 @@ class _VerbRequest:
     server_id: str
     verb: AnyVerb
     value: object
-    carried: Mapping[str, object] = attrs.field(factory=tracing.carried)
-    """Its own trace: what writes it belongs to the first of those that came together."""
+    trace: Mapping[str, str] = attrs.field(factory=tracing.written)
+    """The context of its own trace: what writes it belongs to the first of those that came together."""
 
 
 @attrs.frozen
@@ -105,10 +105,10 @@ class Requests:
         begun = await verb.begin(asked)
         if begun is None:
             return None
-        operation = operation_of(request.context, verb, row["id"], begun.memory, world.now(), request.carried)
+        operation = operation_of(request.context, verb, row["id"], begun.memory, world.now(), request.trace)
         cancelled: Sequence[str] = ()
         if begun.cancels:
-            cancelled = await operations.cancel(session, row["id"], except_for=str(operation["id"]))
+            cancelled = await operations.cancel(session, row["id"], except_for=operation["id"])
         if verb.moves:
             await _move(session, verb.kind, verb.move(begun.event), row, begun.values)
         else:
@@ -142,26 +142,31 @@ def operation_of(
     server_id: str,
     memory: Memory,
     now: datetime,
-    carried: Mapping[str, object] | None = None,
-) -> dict[str, object]:
+    trace: Mapping[str, str] | None = None,
+) -> operations.NewOperation:
     """Return the row of an operation that is to be run; one without steps is done with the request.
 
-    It belongs to the trace that is `carried`; None is that of the caller.
+    It belongs to the trace with the context `trace`; None is that of the caller.
     """
-    row: dict[str, object] = {
+    trace = tracing.written() if trace is None else trace
+    beside = EngineMemory(trace=trace).plain() if trace else {}
+    row: operations.NewOperation = {
         "id": world.new_id(),
         "kind": verb.kind,
         "server_id": server_id,
         "project_id": context.project_id or "",
         "user_id": context.user_id,
         "request_id": context.request_id,
-        "data": {**to_plain(memory), **(tracing.carried() if carried is None else carried)},
+        "data": {**to_plain(memory), **beside},
     }
     at = now.isoformat()
     if verb.steps:
         return {**row, "events": [{"name": verb.event_of(verb.steps[0]), "started_at": at}]}
-    event = {"name": f"api_{verb.kind}", "started_at": at, "finished_at": at, "result": "Success", "host": memory.host}
-    return {**row, "events": [event], "state": "done", "finished_at": now}
+    name, host = f"api_{verb.kind}", memory.host
+    done: operations.StepEvent = {
+        "name": name, "started_at": at, "finished_at": at, "result": "Success", "host": host
+    }  # fmt: skip
+    return {**row, "events": [done], "state": "done", "finished_at": now}
 
 
 @attrs.frozen
@@ -190,20 +195,20 @@ class NewOperations:
     """The operations that one transaction writes."""
 
     _by: Handover
-    leased: Sequence[Mapping[str, object]] = ()
+    leased: Sequence[operations.OperationRow] = ()
     """Those that the engine of this process runs."""
 
     async def add(
         self,
         session: Session,
-        new: Sequence[Mapping[str, object]],
-        seen: Callable[[int], Mapping[str, object]] = lambda place: {},
+        new: Sequence[operations.NewOperation],
+        handed: Callable[[int], HandedOver | None] = lambda place: None,
     ) -> None:
-        """Insert them; `seen` says what the first steps of which one need not read. Once in a transaction."""
+        """Insert them; `handed` says what the engine need not read of which one. Once in a transaction."""
         leases = self._by.leases
         if leases is not None:
             self.leased = leases.reserve(new)
-            session.after_commit(partial(leases.begin_reserved, self.leased, seen))
+            session.after_commit(partial(leases.begin_reserved, self.leased, handed))
         await operations.add(session, [*self.leased, *new[len(self.leased) :]])
         if len(self.leased) < len(new):
             # Not by those who asked: one that hangs up would leave its operation to the engine's next look.

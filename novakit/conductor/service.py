@@ -105,7 +105,7 @@ class Conductor:
     def _note(self, work: AnyWork, state: str) -> None:
         self._announcer.note(work, state)
         # What notes its own end is noted already, and what is noted with the next report of it is what was claimed.
-        if state in ("done", "failed") and work.noted_end is None:
+        if state in ("done", "failed") and work.beside.noted_end is None:
             self.reports.renewal.changed([work.server_id])
 
     def _networks_changed(self, news: topics.NetworksChanged) -> None:

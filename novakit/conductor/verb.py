@@ -14,9 +14,11 @@ from novakit import world
 from novakit.compute.rules import ActionRule
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.work import AnyWork, Commit, M, Memory, OperationRow, Work, move_of
+from novakit.conductor.work import AnyWork, Commit, Failure, HandedOver, M, Memory, Work, move_of, require_own_names
 from novakit.context import RequestContext
 from novakit.store.engine import Row, Session
+from novakit.store.operations import OperationRow
+from novakit_hookspecs.plain import to_plain
 
 V = TypeVar("V")
 Schema = Mapping[str, object]
@@ -174,7 +176,7 @@ class Verb(Generic[M]):
 
     kind: str
     """Its name in the store, in the list of instance actions, and for observers."""
-    remembers: type[M]
+    remembers: type[M] = attrs.field(validator=lambda verb, field, kind: require_own_names(kind))
     moves: Sequence[Move]
     """Every change of the server's states; all begin with the event `request` or `undo`, or are made by a step.
 
@@ -219,12 +221,12 @@ class Verb(Generic[M]):
         """Return the move of an event."""
         return move_of(self.moves, event)
 
-    def work(self, row: OperationRow, seen: Mapping[str, object]) -> Work[M]:
-        """Take an operation's row, and what is known beside it.
+    def work(self, row: OperationRow, handed: HandedOver | None = None) -> Work[M]:
+        """Take an operation's row, and what is known of it by whoever has just written it.
 
         Raises TypeError or ValueError when what it remembers cannot be read.
         """
-        return Work.of(row, self.moves, self.remembers, seen)
+        return Work.of(row, self.moves, self.remembers, handed)
 
     def after(self, step: str | None) -> Sequence[Step[M]]:
         """Return the steps that are left once `step` is done."""
@@ -278,12 +280,12 @@ async def begin_on_host(asked: Asked) -> Begun[Memory]:
     return Begun(memory=Memory(host=asked.server["host"]))
 
 
-def undone(work: AnyWork, failure: Mapping[str, object]) -> Commit:
+def undone(work: AnyWork, failure: Failure) -> Commit:
     """Return the commit of the undo move that the server's state allows, with the failure as its fault.
 
     It changes nothing where somebody has set the state meanwhile.
     """
-    shown = {**failure, "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+    shown = {**to_plain(failure), "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     async def commit(session: Session) -> None:
         for move in work.moves:

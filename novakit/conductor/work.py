@@ -3,15 +3,15 @@
 The idea: a step gets a `Work` and returns a commit; the engine writes both in the transaction that records the step
 as done. So a step may be run again at any time, and what it needs to know of earlier steps is in its memory, a frozen
 record of its verb, and never in the process.
-The invariant: `memory` and `beside` are the whole row, `seen` is never written. What is in `SECRETS` is gone from the
-row once the operation has ended. A memory that an older version wrote can be read: new fields have defaults, fields
-that are no longer known are passed over.
+The invariant: `memory` and `beside` are all that the row's `data` holds, each under names of its own; `seen` is never
+written. What is in `SECRETS` is gone from the row once the operation has ended. What an older version wrote can be
+read: new fields have defaults. What nobody here knows, as a newer version wrote it, is written again as it was.
 The cost: the memory is turned into plain data once for each step, 3 µs, and is part of the row that the engine writes
 anyway.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -19,9 +19,13 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import attrs
 
 from novakit import world
+from novakit.calls.host import GuestNote
 from novakit.compute.states import Move, Moved
 from novakit.concurrency.deadlines import Alarm
-from novakit.store.engine import Session
+from novakit.network import PortInfo
+from novakit.store.engine import Row, Session
+from novakit.store.operations import OperationRow, StepEvent
+from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.plain import to_plain, to_record
 
 Commit = Callable[[Session], Awaitable[None]]
@@ -52,26 +56,112 @@ class Memory:
     """Where the steps do their work; shown with them."""
 
 
-class OperationRow(Protocol):
-    """The row of an operation, as it was read or as it was just written."""
-
-    def __getitem__(self, name: str, /) -> Any:
-        """Return the value of a column."""
-
-
 SECRETS = frozenset({"admin_pass"})
 """Fields of memories that are forgotten once an operation has ended, whichever way it ended."""
-
-MEMORY = "memory"
-"""Under which name the memory of a row that was just written is handed over beside what was seen."""
-_NOTED_END = "noted_end"
 M = TypeVar("M", bound=Memory, covariant=True)  # what runs a verb reads memories of any
+
+
+@attrs.frozen
+class Failure:
+    """Why an operation failed, as it is kept until all is taken back, and then with the server."""
+
+    message: str
+    """For the server's owner."""
+    code: int = 500
+    details: str = ""
+    """For administrators."""
+
+
+@attrs.frozen(kw_only=True)
+class EngineMemory:
+    """What the engine remembers of an operation, in its row beside the memory of the verb.
+
+    A verb's memory may have no field with one of these names (`ENGINE_NAMES`), as both are keys of one object.
+    """
+
+    failure: Failure | None = None
+    """Why it is taken back; written before anything is."""
+    noted_end: datetime | None = None
+    """When it ends, where that was noted on the host before it is written: one that is taken back after that knows its
+    own note by it."""
+    trace: Mapping[str, str] = mapping_field()
+    """The trace context of who asked for it; empty where nobody traces."""
+    unknown: Mapping[str, object] = mapping_field()
+    """What else is in the row, as another version wrote it: that version may go on with the operation."""
+
+    @classmethod
+    def read(cls, data: Mapping[str, object], remembered: Collection[str]) -> "EngineMemory":
+        """Read what is in an operation's row beside the fields that its verb remembers.
+
+        Raises TypeError or ValueError for what cannot be read.
+        """
+        beside = data.keys() - remembered
+        if not beside:
+            return NOTHING_BESIDE
+        failure, noted_end, trace = data.get("failure"), data.get("noted_end"), data.get("trace")
+        return cls(
+            failure=None if failure is None else to_record(failure, Failure, tolerant=True),
+            noted_end=datetime.fromisoformat(str(noted_end)) if noted_end else None,
+            # It serves a look at what happened and nothing else: one that cannot be understood keeps nobody waiting.
+            trace={str(key): str(value) for key, value in trace.items()} if isinstance(trace, Mapping) else {},
+            unknown={name: data[name] for name in beside - ENGINE_NAMES},
+        )
+
+    def plain(self) -> dict[str, object]:
+        """Write down what is to be in the row beside the verb's memory."""
+        told = dict(self.unknown)
+        if self.failure is not None:
+            told["failure"] = to_plain(self.failure)
+        if self.noted_end is not None:
+            told["noted_end"] = self.noted_end.isoformat()
+        if self.trace:
+            told["trace"] = dict(self.trace)
+        return told
+
+
+ENGINE_NAMES = frozenset(field.name for field in attrs.fields(EngineMemory)) - {"unknown"}
+"""Under which names the row of an operation holds what the engine remembers; every other one is its verb's."""
+NOTHING_BESIDE = EngineMemory()
+
+
+def require_own_names(kind: type[Memory]) -> None:
+    """Raise TypeError for a memory with a field of a name that is the engine's."""
+    if taken := ENGINE_NAMES & {field.name for field in attrs.fields(kind)}:
+        raise TypeError(f"{kind.__name__} has {', '.join(sorted(taken))}, under which the engine remembers its own")
+
+
+@attrs.define(kw_only=True)
+class Seen:
+    """What one run of an operation has read on the way, and later steps of the same run need not read again.
+
+    It is lost with the process, and with each new attempt: a step that finds nothing here reads it itself. Only verbs
+    that build guests see anything; another family of verbs gets a record of its own.
+    """
+
+    server: Row | None = None
+    """The server's row, with the host that was chosen last; of one that was just written it has no number."""
+    chosen: str | None = None
+    """The host that this run chose, and so has asked for nothing yet but to wire."""
+    ports: Sequence[PortInfo] | None = None
+    """The server's ports, as they are bound to its host."""
+    commits: int | None = None
+    """How many transactions this process had committed when host and ports were: the guest is built after these."""
+    note: GuestNote | None = None
+    """The note that the guest was built with."""
+
+
+@attrs.frozen
+class HandedOver:
+    """What whoever has just written an operation knows of it: to read that anew costs as much as a step."""
+
+    memory: Memory
+    seen: Seen
 
 
 def remembered(kind: type[M], data: Mapping[str, object]) -> M:
     """Read what an operation remembers from its row. Raises TypeError or ValueError for what cannot be read."""
-    known = {field.name for field in attrs.fields(kind)}
-    return to_record({name: value for name, value in data.items() if name in known}, kind)
+    known, _ = _FIELDS[kind]
+    return to_record({name: data[name] for name in known if name in data}, kind)
 
 
 def move_of(moves: Sequence[Move], event: str) -> Move:
@@ -82,15 +172,16 @@ def move_of(moves: Sequence[Move], event: str) -> Move:
     raise LookupError(f"no move is called {event}")
 
 
-_FIELDS: dict[type, tuple[Sequence[str], Callable[[object], Sequence[object]]]] = {}
+class _Fields(dict[type, tuple[Sequence[str], Callable[[object], Sequence[object]]]]):
+    """The names of each memory's fields, with what gets all their values in one call."""
 
-
-def _fields_of(kind: type[Memory]) -> tuple[Sequence[str], Callable[[object], Sequence[object]]]:
-    """Return the names of a memory's fields, and what gets all their values in one call."""
-    if kind not in _FIELDS:
+    def __missing__(self, kind: type[Memory]) -> tuple[Sequence[str], Callable[[object], Sequence[object]]]:
         names = [field.name for field in attrs.fields(kind)]
-        _FIELDS[kind] = names, attrgetter(*names)
-    return _FIELDS[kind]
+        self[kind] = names, attrgetter(*names)
+        return self[kind]
+
+
+_FIELDS = _Fields()
 
 
 @attrs.define
@@ -119,12 +210,12 @@ class Work(Generic[M]):
     attempt: int
     memory: M
     """What the steps remember; a step that learns something puts another record here."""
-    events: list[dict[str, object]]
-    """What users are shown of the steps: name, started_at, finished_at, result, host, details."""
-    beside: dict[str, Any] = attrs.field(factory=dict)
-    """What the engine keeps beside the memory: the trace it belongs to, and why it failed."""
-    seen: dict[str, Any] = attrs.field(factory=dict)
-    """What this process read on the way and the next step may use; never written."""
+    events: list[StepEvent]
+    """What users are shown of the steps."""
+    beside: EngineMemory = NOTHING_BESIDE
+    """What the engine remembers beside the memory."""
+    seen: Seen = attrs.field(factory=Seen)
+    """What this run read on the way; never written."""
     unwritten: "Unwritten | None" = None
     """What is done of it and not written yet."""
     overtaken: bool = False
@@ -132,15 +223,14 @@ class Work(Generic[M]):
 
     @classmethod
     def of(
-        cls, row: OperationRow, moves: Sequence[Move], remembers: type[M], seen: Mapping[str, object] | None = None
+        cls, row: OperationRow, moves: Sequence[Move], remembers: type[M], handed: HandedOver | None = None
     ) -> "Work[M]":
-        """Take an operation's row, and what is known beside it.
+        """Take an operation's row, and what is known of it by whoever has just written it.
 
         Raises TypeError or ValueError when what it remembers cannot be read.
         """
-        known, given = {field.name for field in attrs.fields(remembers)}, {**(seen or {})}
-        # Whoever has just written the row has its memory; to read it anew costs as much as a step.
-        memory = given.pop(MEMORY, None)
+        data, (known, _) = row["data"], _FIELDS[remembers]
+        memory = handed.memory if handed is not None else None
         return cls(
             id=row["id"],
             kind=row["kind"],
@@ -150,10 +240,10 @@ class Work(Generic[M]):
             user_id=row["user_id"],
             request_id=row["request_id"],
             attempt=row["attempt"],
-            memory=memory if isinstance(memory, remembers) else remembered(remembers, row["data"]),
+            memory=memory if isinstance(memory, remembers) else remembered(remembers, data),
             events=list(row["events"]),
-            beside={name: value for name, value in row["data"].items() if name not in known},
-            seen=given,
+            beside=EngineMemory.read(data, known),
+            seen=handed.seen if handed is not None else Seen(),
         )
 
     @property
@@ -164,29 +254,22 @@ class Work(Generic[M]):
         return self.memory.host
 
     @property
-    def noted_end(self) -> datetime | None:
-        """Return when the operation ends, where that was noted on the host before it is written; else None.
-
-        It is kept beside the memory: an operation that is taken back after that knows its own note by it.
-        """
-        said = self.beside.get(_NOTED_END)
-        return datetime.fromisoformat(said) if said else None
-
-    @noted_end.setter
-    def noted_end(self, moment: datetime) -> None:
-        self.beside[_NOTED_END] = moment.isoformat()
-
-    @property
     def data(self) -> dict[str, object]:
-        """Write down what it remembers, and what the engine keeps beside it."""
-        return {**self.beside, **to_plain(self.memory)}
+        """Write down what it remembers, and what the engine does."""
+        plain: dict[str, object] = to_plain(self.memory)
+        return plain if self.beside is NOTHING_BESIDE else {**self.beside.plain(), **plain}
+
+    def note_end(self, moment: datetime) -> None:
+        """Remember when it ends, as the host has noted it."""
+        known = self.beside
+        self.beside = EngineMemory(failure=known.failure, noted_end=moment, trace=known.trace, unknown=known.unknown)
 
     def remember(self, **values: Any) -> None:
         """Put a memory in the place of this one that has other values of some fields.
 
         At half of what `attrs.evolve` costs, which looks at each field of the class anew.
         """
-        names, values_of = _fields_of(type(self.memory))
+        names, values_of = _FIELDS[type(self.memory)]
         known: dict[str, Any] = dict(zip(names, values_of(self.memory), strict=True))
         self.memory = type(self.memory)(**{**known, **values})
 
@@ -195,6 +278,9 @@ class Work(Generic[M]):
         secrets = [name for name in SECRETS if getattr(self.memory, name, None) is not None]
         if secrets:
             self.memory = attrs.evolve(self.memory, **dict.fromkeys(secrets))
+        if not SECRETS.isdisjoint(self.beside.unknown):
+            left = {name: value for name, value in self.beside.unknown.items() if name not in SECRETS}
+            self.beside = attrs.evolve(self.beside, unknown=left)
 
     def moved(self, event: str, **values: object) -> Moved:
         """Make a move of the verb's table, setting columns with it, the commit of a step."""
@@ -225,18 +311,7 @@ class Failed(Exception):
 
     def __init__(self, message: str, *, code: int = 500, details: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.code = code
-        self.details = details
-
-    def plain(self) -> Mapping[str, Any]:
-        """Write it as data that survives a restart."""
-        return {"message": self.message, "code": self.code, "details": self.details}
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "Failed":
-        """Read what `plain` wrote."""
-        return cls(plain["message"], code=plain["code"], details=plain["details"])
+        self.failure = Failure(message, code, details)
 
 
 class Postponed(Exception):

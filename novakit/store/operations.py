@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from typing import NotRequired, TypedDict, cast
 
 import attrs
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 operations = sa.Table(
@@ -46,21 +47,89 @@ operations = sa.Table(
 `step` is the last step that is done; `data` is what the steps remember; `events` is what users are shown of them.
 """
 
+
+class StepEvent(TypedDict):
+    """What users are shown of one step; moments are texts of ISO 8601."""
+
+    name: str
+    started_at: str
+    finished_at: NotRequired[str]
+    """Missing while the step is under way, as are those that follow."""
+    result: NotRequired[str]
+    host: NotRequired[str | None]
+    details: NotRequired[str]
+
+
+class NewOperation(TypedDict):
+    """An operation as it is asked for; a column that is left out has its default."""
+
+    id: str
+    kind: str
+    server_id: str
+    project_id: str
+    user_id: str
+    request_id: str
+    data: NotRequired[Mapping[str, object]]
+    events: NotRequired[list[StepEvent]]
+    state: NotRequired[str]
+    finished_at: NotRequired[datetime]
+
+
+class OperationRow(TypedDict):
+    """A row of `operations`; `number` is the database's, so a row that was just written has none."""
+
+    number: NotRequired[int]
+    id: str
+    kind: str
+    server_id: str
+    project_id: str
+    user_id: str
+    request_id: str
+    state: str
+    step: str | None
+    data: Mapping[str, object]
+    events: list[StepEvent]
+    cancelled: bool
+    attempt: int
+    not_before: datetime | None
+    silent_since: datetime | None
+    owner: str | None
+    lease_until: datetime | None
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+class OperationChange(TypedDict, total=False):
+    """Columns that are set with the progress of an operation."""
+
+    state: str
+    step: str | None
+    data: Mapping[str, object]
+    events: list[StepEvent]
+    silent_since: datetime | None
+    not_before: datetime
+    lease_until: datetime | None
+    reason: str
+    finished_at: datetime
+
+
 OPEN = operations.c.finished_at.is_(None)
 _ADD = sa.insert(operations)
 
 
-async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
+async def add(session: Session, rows: Sequence[NewOperation | OperationRow]) -> None:
     """Insert operations that are to be run as soon as this transaction is committed."""
     await session.execute(_ADD, [_whole(row) for row in rows])
 
 
-def leased(row: Mapping[str, object], owner: str, until: datetime) -> dict[str, object]:
+def leased(row: NewOperation, owner: str, until: datetime) -> OperationRow:
     """Return a new operation with its first lease: what `add` writes and `lease` would return, but for the number."""
     return {**_whole(row), "state": "running", "attempt": 1, "owner": owner, "lease_until": until}
 
 
-def _whole(row: Mapping[str, object]) -> dict[str, object]:
+def _whole(row: NewOperation | OperationRow) -> OperationRow:
     """Return the row of a new operation with every column, so that all of them are one statement."""
     now = world.now()
     return {
@@ -135,7 +204,7 @@ async def lease(
     *,
     running: Collection[str] = (),
     void: Mapping[str, OperationLease] | None = None,
-) -> list[Row]:
+) -> list[OperationRow]:
     """Take up to `limit` operations that are free, are due and whose server nobody works on; oldest first.
 
     Free are those without a lease and those whose lease is one of `void`; never those that are `running` here.
@@ -155,7 +224,7 @@ async def lease(
         found = await session.all(_LEASE_THESE, {**written, "these": ids}) if ids else []
     else:
         found = await session.all(took, {**values, **written})
-    return sorted(found, key=lambda row: row["number"])
+    return sorted(cast(list[OperationRow], found), key=lambda row: row["number"])
 
 
 _NOW = sa.bindparam("now", type_=UTC)
@@ -233,7 +302,7 @@ class Contested(Exception):
 
 
 async def change_many(
-    session: Session, owner: str, changes: Mapping[str, Mapping[str, object]], *, unread: bool = False
+    session: Session, owner: str, changes: Mapping[str, OperationChange], *, unread: bool = False
 ) -> dict[str, bool]:
     """Write the progress of operations by id, and tell of each whether it is cancelled.
 
@@ -261,7 +330,7 @@ async def change_many(
     return found
 
 
-def _may_be_unread(session: Session, changes: Mapping[str, Mapping[str, object]]) -> bool:
+def _may_be_unread(session: Session, changes: Mapping[str, OperationChange]) -> bool:
     """Return whether it can be told of several operations at once that all of them were written.
 
     On PostgreSQL it cannot, and there they would not be locked in one order either.
@@ -270,7 +339,7 @@ def _may_be_unread(session: Session, changes: Mapping[str, Mapping[str, object]]
     return session.dialect == "sqlite" and len(changes) > 1 and not ends
 
 
-async def _change_unread(session: Session, owner: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+async def _change_unread(session: Session, owner: str, changes: Mapping[str, OperationChange]) -> None:
     """Write the progress of operations. Raises Contested unless all of them are ours and none is cancelled."""
     changed = 0
     for names, lines in _alike(changes, by=owner).items():
@@ -279,9 +348,7 @@ async def _change_unread(session: Session, owner: str, changes: Mapping[str, Map
         raise Contested
 
 
-def _alike(
-    changes: Mapping[str, Mapping[str, object]], **more: object
-) -> dict[tuple[str, ...], list[dict[str, object]]]:
+def _alike(changes: Mapping[str, OperationChange], **more: object) -> dict[tuple[str, ...], list[dict[str, object]]]:
     """Return what is to be written of operations, by the columns that it sets: most of a batch set the same."""
     alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
     now = world.now()
@@ -292,7 +359,7 @@ def _alike(
     return alike
 
 
-async def _change_one(session: Session, owner: str, key: str, change: Mapping[str, object]) -> bool:
+async def _change_one(session: Session, owner: str, key: str, change: OperationChange) -> bool:
     """Write the progress of one operation that is ours and not cancelled, and tell whether it was."""
     values = {"updated_at": world.now(), **change}
     line = {"key": key, "by": owner, **{f"new_{name}": value for name, value in values.items()}}
@@ -321,12 +388,12 @@ async def cancel(session: Session, server_id: str, *, except_for: str = "") -> l
     return ids
 
 
-async def unfinished(session: Session, server_ids: Iterable[str] | None = None) -> list[Row]:
+async def unfinished(session: Session, server_ids: Iterable[str] | None = None) -> list[OperationRow]:
     """Fetch the open operations, of some servers or of all."""
     statement = sa.select(operations).where(OPEN).order_by(operations.c.number)
     if server_ids is not None:
         statement = statement.where(operations.c.server_id.in_(list(server_ids)))
-    return await session.all(statement)
+    return cast(list[OperationRow], await session.all(statement))
 
 
 async def ends(session: Session, ids: Iterable[str]) -> dict[str, datetime | None]:
@@ -361,7 +428,8 @@ async def last_of(session: Session, server_id: str, kind: str) -> str | None:
     return next(iter(await session.scalars(found)), None)
 
 
-async def of_server(session: Session, server_id: str) -> list[Row]:
+async def of_server(session: Session, server_id: str) -> list[OperationRow]:
     """Fetch everything that was done to a server, newest first."""
     c = operations.c
-    return await session.all(sa.select(operations).where(c.server_id == server_id).order_by(c.number.desc()))
+    found = await session.all(sa.select(operations).where(c.server_id == server_id).order_by(c.number.desc()))
+    return cast(list[OperationRow], found)

@@ -77,7 +77,7 @@ async def adopt(
             await servers.change(session, row["id"], fault=None, **row)
         else:
             await servers.add(session, [row])
-        await operations.add(session, [_action(row, asked)])
+        await operations.add(session, [_action(host, row["project_id"], note.server, asked)])
         await strangers.drop(session, host, [guest.id])
         return regaining.left
 
@@ -183,17 +183,17 @@ async def _claim(parts: Parts, session: Session, row: dict[str, Any], note: Note
         await numa.put(session, [{"server_id": row["id"], "provider_id": provider, "taken": to_plain(note.numa)}])
 
 
-def _action(row: Mapping[str, object], asked: AdoptionRequest) -> dict[str, object]:
+def _action(host: str, project_id: str, server: NotedServer, asked: AdoptionRequest) -> operations.NewOperation:
     now = world.now()
-    event = {"name": EVENT, "started_at": now.isoformat(), "finished_at": now.isoformat(), "result": "Success"}
+    at = now.isoformat()
     return {
         "id": world.new_id(),
         "kind": KIND,
-        "server_id": row["id"],
-        "project_id": row["project_id"],
-        "user_id": asked.user_id or row["user_id"],
+        "server_id": server.id,
+        "project_id": project_id,
+        "user_id": asked.user_id or server.user_id,
         "request_id": asked.request_id,
         "state": "done",
-        "events": [{**event, "host": row["host"]}],
+        "events": [{"name": EVENT, "started_at": at, "finished_at": at, "result": "Success", "host": host}],
         "finished_at": now,
     }

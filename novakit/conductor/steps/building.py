@@ -9,7 +9,7 @@ all steps. Each host whose build fails costs both again, a transaction, and what
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import structlog
@@ -77,16 +77,14 @@ class Building(Memory):
 
 
 B = TypeVar("B", bound=Building)
-SERVER = "server"
-"""Under which name the server's row is kept among what was seen; one that was just written has no number."""
 TAKEN = "{} has a guest of this server that is newer than the database, which was restored from a backup."
 
 
 async def server_of(work: AnyWork, parts: Parts) -> Row:
     """Read the server once: what its plan is made of does not change while it is built."""
-    if SERVER not in work.seen:
-        work.seen[SERVER] = await parts.servers.read(work.server_id)
-    server: Row | None = work.seen[SERVER]
+    server = work.seen.server
+    if server is None:
+        server = work.seen.server = await parts.servers.read(work.server_id)
     if server is None:
         raise Failed("The server was deleted meanwhile.")
     return server
@@ -112,12 +110,12 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
         zone=zone,
         numa=result.numa,
         devices=result.devices,
-        alternates=tuple(each.host for each in result.alternates),
+        alternates=tuple([each.host for each in result.alternates]),
     )
-    work.seen["chosen"] = result.host
+    work.seen.chosen = result.host
     placed: dict[str, object] = {"host": result.host, "node": result.node, "availability_zone": zone}
     # The config drive and the guest's note tell where the server is, and are written from what was read before that.
-    work.seen[SERVER] = {**server, **placed}
+    work.seen.server = cast(Row, {**server, **placed})
     return placed
 
 
@@ -141,7 +139,7 @@ async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
 async def _unasked(work: Work[B], parts: Parts, error: Unreachable, **left: object) -> Exception:
     """Return how a build goes on whose host does not answer and was, this time, asked for no guest."""
     host = work.host
-    if host not in (work.seen.get("chosen"), work.memory.unasked):
+    if host not in (work.seen.chosen, work.memory.unasked):
         return error
     work.memory = attrs.evolve(work.memory, unasked=host)
     # Where no other host fits, this one is waited for: it may only start anew.
@@ -175,10 +173,10 @@ async def build_guest(
     ports = await _ports_of(work, parts)
     try:
         image = await _image_source(parts, str(memory.host), image_id)
-        note = work.seen["note"] = _note(work, parts, server, ports)
+        note = work.seen.note = _note(work, parts, server, ports)
         plan = _plan(server, ports, image, memory, admin_pass, note)
         # On which host the server is must outlive a power cut from now on, or the guest could be built twice.
-        await parts.store.settled(work.seen.get("commits"))
+        await parts.store.settled(work.seen.commits)
         guest = await parts.hosts.at(str(memory.host)).build(work.id, plan)
     except NotTaken as error:
         raise await _unasked(work, parts, error, **left) from error
@@ -204,12 +202,12 @@ async def note_end(work: Work[B], parts: Parts) -> datetime:
     The cost: one call to the host and its flush, 0.9 ms of CPU on both sides, and no statement.
     """
     server, host, ended = await server_of(work, parts), work.host, world.now()
-    build = work.seen.get("note")
+    build = work.seen.note
     if build is not None:
         note = parts.notary.write_ended(host, work.id, build, ended)
     else:
         note = _note(work, parts, {**server, "launched_at": ended}, await _ports_of(work, parts), ended)
-    work.noted_end = ended
+    work.note_end(ended)
     try:
         await parts.hosts.at(host).keep_note(note)
     except BusError as error:
@@ -219,7 +217,7 @@ async def note_end(work: Work[B], parts: Parts) -> datetime:
 
 async def _ports_of(work: AnyWork, parts: Parts) -> Sequence[PortInfo]:
     """Return the server's ports, which may have been read already."""
-    ports: Sequence[PortInfo] | None = work.seen.get("ports")
+    ports = work.seen.ports
     if ports is None:
         ports = (await parts.networks.ports_of([work.server_id])).get(work.server_id, [])
     return ports
@@ -290,8 +288,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, **left: object) -> E
         tries=memory.tries + 1,
         unasked=None,
     )
-    work.seen.pop("ports", None)
-    work.seen.pop("note", None)
+    work.seen.ports = work.seen.note = None
     moved = work.moved("elsewhere", **left)
 
     async def leave(session: Session) -> None:
@@ -371,7 +368,7 @@ def _plan(
         config_drive=drive,
         extra_specs=flavor.get("extra_specs", {}),
         image_properties={key: str(value) for key, value in server["image_properties"].items()},
-        attachments=tuple(PciAttachment(address=one.address) for one in memory.devices),
+        attachments=tuple([PciAttachment(address=one.address) for one in memory.devices]),
         numa=memory.numa,
         owner={
             "user_id": server["user_id"],
@@ -383,7 +380,7 @@ def _plan(
     return BuildPlan(
         guest=guest,
         image=image,
-        nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
+        nics=tuple([NicPlan(port_id=port.id, mac=port.mac) for port in ports]),
         note=note,
     )
 

@@ -29,7 +29,7 @@ from novakit.conductor.parts import Parts
 from novakit.conductor.requests import Handover, NewOperations, operation_of
 from novakit.conductor.steps import building, clearing
 from novakit.conductor.verb import FieldRule, OwnRoute, Step, Verb
-from novakit.conductor.work import MEMORY, Commit, Failed, Work
+from novakit.conductor.work import Commit, Failed, HandedOver, Seen, Work
 from novakit.context import RequestContext
 from novakit.image import Image, Images
 from novakit.network import Networks, Requested
@@ -37,6 +37,7 @@ from novakit.network.servers.requests import ATTACH_EXTERNAL
 from novakit.request_spec.device_profiles import DeviceProfile, applied
 from novakit.store import Session, Store, quota
 from novakit.store.compute import server_groups, servers
+from novakit.store.operations import NewOperation
 from novakit_hookspecs.fields import tuple_field
 
 REQUESTED_HOST = ActionRule("compute:servers:create:requested_destination", ADMIN)
@@ -74,7 +75,7 @@ async def wire(work: Work[Creating], parts: Parts) -> Commit:
     """Give the server its ports and have the host wire them."""
     server, host = await building.server_of(work, parts), work.host
     try:
-        work.seen["ports"] = await parts.networks.allocate(
+        work.seen.ports = await parts.networks.allocate(
             server_id=server["id"],
             project_id=server["project_id"],
             hostname=server["hostname"],
@@ -85,7 +86,7 @@ async def wire(work: Work[Creating], parts: Parts) -> Commit:
     except errors.NovakitError as error:
         raise Failed(f"The network could not be set up: {error.message}", details=repr(error)) from error
     # Host and ports are committed by now; what others commit until the guest is asked for need not be waited for.
-    work.seen["commits"] = parts.store.commits
+    work.seen.commits = parts.store.commits
     if work.memory.networks:
         await building.wire_there(work, parts, host=None, node=None)
     return work.moved("wire")
@@ -117,7 +118,7 @@ async def _clear(work: Work[Creating], parts: Parts) -> None:
     """Give back what was made for the server, on its host and on one that it has left."""
     for host in (work.memory.host, work.memory.left):
         if host:
-            await clearing.leave_unless_down(parts, host, work.server_id, work.noted_end)
+            await clearing.leave_unless_down(parts, host, work.server_id, work.beside.noted_end)
     await parts.networks.release(work.server_id)
     async with parts.store.write() as session:
         await parts.placement.release(session, work.server_id)
@@ -167,7 +168,7 @@ class _New:
     context: RequestContext
     request: CreateRequest
     servers: Sequence[dict[str, Any]]
-    operations: Sequence[dict[str, object]]
+    operations: Sequence[NewOperation]
     memory: Creating
     """What each of the operations remembers."""
 
@@ -265,7 +266,7 @@ class Creation:
         books = {project: await self.quotas.book(session, project) for project in projects}
         written: list[int | errors.NovakitError] = []
         rows: list[dict[str, Any]] = []
-        begun: list[dict[str, object]] = []
+        begun: list[NewOperation] = []
         memories: list[Creating] = []
         for each in batch:
             try:
@@ -286,7 +287,7 @@ class Creation:
             await new.add(
                 session,
                 begun,
-                lambda place: {building.SERVER: servers.as_read(rows[place]), MEMORY: memories[place]},
+                lambda place: HandedOver(memories[place], Seen(server=servers.as_read(rows[place]))),
             )
         return written
 

@@ -103,7 +103,7 @@ class Offloading:
         return len(moved)
 
 
-def _offload_of(row: Row) -> dict[str, object]:
+def _offload_of(row: Row) -> operations.NewOperation:
     return {
         "id": world.new_id(),
         "kind": SHELVE_OFFLOAD.kind,

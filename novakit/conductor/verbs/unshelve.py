@@ -139,7 +139,7 @@ async def wire(work: Work[Unshelving], parts: Parts) -> Commit:
     if work.memory.stays:
         await parts.wiring.ensure(host)
     else:
-        work.seen["ports"] = await parts.networks.bind(work.server_id, host, str(work.memory.zone))
+        work.seen.ports = await parts.networks.bind(work.server_id, host, str(work.memory.zone))
         await building.wire_there(work, parts)
     return work.moved("wire")
 
@@ -193,7 +193,7 @@ async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
     if work.memory.stays:
         return None
     for host in {work.memory.left, work.memory.host} - {None}:
-        await clear_host(parts, work.server_id, host, work.noted_end)
+        await clear_host(parts, work.server_id, host, work.beside.noted_end)
 
     async def commit(session: Session) -> None:
         await parts.placement.release(session, work.server_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import orjson
@@ -99,10 +99,10 @@ async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     await session.execute(_ADD, list(rows))
 
 
-def as_read(row: Mapping[str, object]) -> dict[str, object]:
+def as_read(row: Mapping[str, object]) -> Row:
     """Return a row that `add` inserts as it is read from the database then, but for `number`, which that gives it."""
     values = {**_LEFT_OUT, **row}
-    return {**values, **orjson.loads(orjson.dumps({name: values[name] for name in _JSON}))}
+    return cast(Row, {**values, **orjson.loads(orjson.dumps({name: values[name] for name in _JSON}))})
 
 
 def _unless_given(column: sa.Column[object]) -> object:

@@ -1,7 +1,7 @@
 """What a create hands to the engine of its process is what the database has, and the lease is of its transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from novakit.bus import MemoryBus, topics
 from novakit.conductor.leases import Leases
 from novakit.conductor.requests import Handover
-from novakit.conductor.steps import building
+from novakit.conductor.verbs.create import CREATE
+from novakit.conductor.work import HandedOver, Seen
 from novakit.store import Store, operations
 from novakit.store.compute import servers
 from novakit.store.engine import Row
@@ -33,14 +34,14 @@ class Desk:
     """An engine's leases, with what was begun, and whether other engines were told of work."""
 
     leases: Leases
-    begun: list[tuple[Mapping[Any, Any], Mapping[str, Any]]]
+    begun: list[tuple[operations.OperationRow, HandedOver | None]]
     told: list[object] = attrs.field(factory=list)
 
 
 @pytest.fixture
 async def desk(store: Store, compute: Any) -> Desk:
-    begun: list[tuple[Mapping[Any, Any], Mapping[str, Any]]] = []
-    leases = Leases(store, "me", 3, lambda row, seen: begun.append((row, seen)), is_open=True)
+    begun: list[tuple[operations.OperationRow, HandedOver | None]] = []
+    leases = Leases(store, "me", 3, lambda row, handed: begun.append((row, handed)), is_open=True)
     bus = MemoryBus()
     compute.creation.handover = Handover(store, bus.join("api"), leases)
     desk = Desk(leases, begun)
@@ -78,11 +79,14 @@ async def test_what_is_handed_over_is_what_is_read_of_it(
     asked, made = await _rows(store)
     assert [row["kind"] for row, _ in desk.begun] == ["create", "create"] and desk.told == []
     assert [{**row, "number": each["number"]} for (row, _), each in zip(desk.begun, asked, strict=True)] == asked
-    for _, seen in desk.begun:
-        (row,) = [row for row in made if row["id"] == seen[building.SERVER]["id"]]
+    for asked_for, handed in desk.begun:
+        assert handed is not None and handed.seen.server is not None
+        server = handed.seen.server
+        assert handed.seen == Seen(server=server) and handed.memory == CREATE.work(asked_for).memory
+        (row,) = [row for row in made if row["id"] == server["id"]]
         read = {name: value for name, value in row.items() if name != "number"}
-        assert seen[building.SERVER] == read
-        assert {name: type(value) for name, value in seen[building.SERVER].items()} == {
+        assert server == read
+        assert {name: type(value) for name, value in server.items()} == {
             name: type(value) for name, value in read.items()
         }
     assert {row["name"] for row in made} == {"web", "wéb"}

@@ -118,7 +118,7 @@ async def test_nothing_is_built_from_an_image_that_was_deactivated_since_it_was_
     image = await images.ingest(context, name="i", path=content, disk_format="raw")
     await images.set_active(context, image.id, False)
     work = _work(GUEST, host="h1")
-    work.seen["ports"] = []
+    work.seen.ports = []
     with pytest.raises(Failed, match=f"image {image.id} is deactivated"):
         await building.build_guest(work, cast(Parts, SimpleNamespace(servers=Servers(), images=images)), image.id)
     await store.close()
@@ -159,7 +159,7 @@ async def test_a_guest_is_asked_for_once_all_that_was_committed_is_on_the_disk(t
         ),
     )
     work = _work(GUEST, host="h1")
-    work.seen["ports"] = []
+    work.seen.ports = []
     await store.settled()
     for changes in (True, False):
         before = store.tally.flushes
@@ -168,7 +168,7 @@ async def test_a_guest_is_asked_for_once_all_that_was_committed_is_on_the_disk(t
                 await strangers.put(session, {"host": "h9", "guest": GUEST, "keeps": {}, **STRANGER})
         assert await building.build_guest(work, parts, None) is Power.RUNNING
         assert asked_after.pop() - before == int(changes)
-    work.seen["commits"] = store.commits
+    work.seen.commits = store.commits
     before = store.tally.flushes
     async with store.write(flushed=False) as session:
         await strangers.drop(session, "h9", [GUEST])

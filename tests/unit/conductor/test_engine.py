@@ -23,7 +23,7 @@ from novakit.conductor import outcomes
 from novakit.conductor.engine import Engine
 from novakit.conductor.requests import Handover
 from novakit.conductor.verb import Step, Verb
-from novakit.conductor.work import Commit, Failed, Memory, Postponed, Rewind, Work
+from novakit.conductor.work import Commit, Failed, HandedOver, Memory, Postponed, Rewind, Seen, Work
 from novakit.store import Session, Store, operations
 from novakit.store.engine import Row
 from tests.support.stores import sqlite_store
@@ -90,7 +90,8 @@ class Diary:
             return self.commit(name) if do is None else await do(work)
 
         async def undone(work: Work[Notes], parts: Any) -> Commit | None:
-            self.lines.append(f"undo {name}: {work.beside['failure']['message']}")
+            why = work.beside.failure and work.beside.failure.message
+            self.lines.append(f"undo {name}: {why}")
             return self.commit(f"undo {name}") if undo is None else await undo(work)
 
         return Step(name=name, do=work_on, undo=undone, **options)
@@ -327,7 +328,7 @@ async def test_what_is_written_with_its_lease_runs_without_a_look_and_apart_from
     go_on = asyncio.Event()
 
     async def look(work: Work[Notes]) -> None:
-        diary.lines.append(f"{asking.get()} asks, {work.seen['what']} was seen")
+        diary.lines.append(f"{asking.get()} asks, {work.seen.chosen} was seen")
         await go_on.wait()
 
     verbs = [diary.verb("look", diary.step("look", do=look)), diary.verb("go", diary.step("go"))]
@@ -337,7 +338,7 @@ async def test_what_is_written_with_its_lease_runs_without_a_look_and_apart_from
         asking.set("a request")
         asked = _new("look")
         async with Handover(store, MemoryBus().join("api"), engine.leases).writing() as (session, new):
-            await new.add(session, [asked], lambda place: {"what": "it"})
+            await new.add(session, [asked], lambda place: HandedOver(Notes(), Seen(chosen="it")))
         go_on.set()
         (row,) = await _ended(store, asked["id"])
         await _at_rest(store, engine)
@@ -607,6 +608,15 @@ async def test_no_statement_of_the_database_is_kept_with_an_operation(store: Sto
     async with _engine(store, diary.verb("make", diary.step("fail", do=fail, shown_as="fail"))):
         (row,) = await _ended(store, operation)
     assert row["events"][0]["details"] == "StatementError" and "secrets" not in repr(row)
+
+
+async def test_what_is_to_be_taken_back_is_also_where_its_row_does_not_say_why(store: Store, diary: Diary) -> None:
+    about = {"server_id": "a-server", "project_id": "p", "user_id": "u", "request_id": "req-1"}
+    async with store.write() as session:
+        await operations.add(session, [{"id": "lost", "kind": "make", "state": "undoing", "data": {}, **about}])
+    async with _engine(store, diary.verb("make", diary.step("first"))):
+        (row,) = await _ended(store, "lost")
+    assert (row["state"], diary.lines) == ("failed", ["undo first: None", "undo first written"])
 
 
 async def test_an_undo_is_tried_until_it_works(store: Store, diary: Diary) -> None:

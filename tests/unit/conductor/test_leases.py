@@ -1,6 +1,6 @@
 """Which operations an engine may take: when it takes the lease of another one for void."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 
 from novakit import world
 from novakit.conductor.leases import LEASE, Leases
+from novakit.conductor.work import HandedOver
 from novakit.store import Store, operations
 from tests.support.stores import sqlite_store
 
@@ -33,7 +34,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
-def _begin(row: Mapping[Any, Any], seen: Mapping[str, Any]) -> None:
+def _begin(row: operations.OperationRow, handed: HandedOver | None) -> None:
     """Begin nothing."""
 
 

@@ -51,7 +51,7 @@ async def test_an_operation_ends_when_its_host_has_noted_that_it_did(store: Stor
     noted = world.now() - timedelta(minutes=1)
 
     async def build(work: Work[Notes]) -> None:
-        work.noted_end = noted
+        work.note_end(noted)
 
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("build", do=build))):

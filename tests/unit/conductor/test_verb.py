@@ -4,11 +4,15 @@ import importlib
 import json
 import pkgutil
 import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
+from novakit import tracing
 from novakit.api.compute.policies import RULES
 from novakit.api.compute.servers import servers
 from novakit.api.compute.servers.actions import PLAIN
@@ -18,10 +22,11 @@ from novakit.conductor.moves import NEW
 from novakit.conductor.verb import Verb
 from novakit.conductor.verbs import ACTIONS, VERBS
 from novakit.conductor.verbs.create import CREATE, Creating
-from novakit.conductor.work import MEMORY, Memory, remembered
+from novakit.conductor.work import ENGINE_NAMES, EngineMemory, Failure, HandedOver, Memory, Seen, remembered
 from novakit.network import Requested
 from novakit_hookspecs.plain import to_plain
 
+ENDED = datetime(2030, 1, 1, tzinfo=UTC)
 OLD = {
     "create": {
         "networks": [{"network_id": "n", "fixed_ip": None, "port_id": None, "tag": "uplink", "groups": ["g"]}],
@@ -101,21 +106,93 @@ def test_the_reference_of_the_api_names_every_action_that_is_served() -> None:
     assert set(re.findall(r"`(\S+)`", line)) == {*ACTIONS, *PLAIN}
 
 
+def _row(data: Mapping[str, object], **more: Any) -> Any:
+    names = ("id", "kind", "server_id", "project_id", "user_id", "request_id")
+    return {**dict.fromkeys(names, "x"), "attempt": 1, "events": [], "data": data, **more}
+
+
 def test_what_was_just_written_is_not_read_anew_and_would_be_read_as_the_same() -> None:
     nic = Requested(network_id="n", fixed_ip="10.0.0.4", port_id=None, tag="uplink", groups=("g",))
     memory = Creating(networks=(nic,), admin_pass="x", availability_zone="z", forced_host="h", forced=True)
-    parts = ("id", "kind", "server_id", "project_id", "user_id", "request_id")
-    row = {**dict.fromkeys(parts, "x"), "attempt": 1, "events": [], "data": {**to_plain(memory), "trace": "t"}}
-    work = CREATE.work(row, {"server": {}, MEMORY: memory})
-    assert work.memory is memory and work.seen == {"server": {}} and work.beside == {"trace": "t"}
-    assert CREATE.work(row, {}).memory == memory
-    assert CREATE.work(row, {MEMORY: Memory(host="h")}).memory == memory
+    row, seen = _row(to_plain(memory)), Seen(chosen="h")
+    work = CREATE.work(row, HandedOver(memory, seen))
+    assert work.memory is memory and work.seen is seen
+    assert CREATE.work(row).memory == memory and CREATE.work(row).seen == Seen()
+    assert CREATE.work(row, HandedOver(Memory(host="h"), Seen())).memory == memory
+
+
+@pytest.mark.parametrize("kind", sorted(VERBS))
+def test_no_memory_has_a_field_of_a_name_that_is_the_engines(kind: str) -> None:
+    remembers = VERBS[kind].remembers
+    assert not ENGINE_NAMES & {field.name for field in attrs.fields(remembers)}
+    told = EngineMemory(failure=Failure("no"), noted_end=ENDED, trace={"traceparent": "x"})
+    assert told.plain().keys() == ENGINE_NAMES, "every name that is written is on the list"
+    work = VERBS[kind].work(_row({**to_plain(remembers(host="h1")), **told.plain()}))
+    assert (work.memory, work.beside) == (remembers(host="h1"), told)
+
+
+def test_a_verb_whose_memory_has_a_name_of_the_engine_cannot_be_made() -> None:
+    @attrs.frozen(kw_only=True)
+    class Clashing(Memory):
+        failure: str = ""
+
+    with pytest.raises(TypeError, match="Clashing has failure, under which the engine remembers its own"):
+        Verb(kind="clash", remembers=Clashing, moves=())
+
+
+WRITTEN: Sequence[tuple[Mapping[str, object], EngineMemory]] = (
+    ({}, EngineMemory()),
+    ({"failure": {"message": "no", "code": 409, "details": "d"}}, EngineMemory(failure=Failure("no", 409, "d"))),
+    ({"noted_end": "2030-01-01T00:00:00+00:00"}, EngineMemory(noted_end=ENDED)),
+    ({"trace": {"traceparent": "00-1-2-01"}}, EngineMemory(trace={"traceparent": "00-1-2-01"})),
+    ({"was": "active"}, EngineMemory(unknown={"was": "active"})),
+)
+"""What stands beside memories in the rows of databases, and what it is read as."""
+
+
+@pytest.mark.parametrize(("written", "read"), WRITTEN, ids=lambda each: "".join(each) if isinstance(each, dict) else "")
+def test_what_an_earlier_version_wrote_beside_a_memory_is_read_and_written_as_it_was(
+    written: Mapping[str, object], read: EngineMemory
+) -> None:
+    work = VERBS["stop"].work(_row({"host": "h1", **written}))
+    assert work.beside == read and work.data == {"host": "h1", **written}
+    assert json.loads(json.dumps(work.data)) == work.data
+
+
+def test_what_a_later_version_writes_beside_a_memory_keeps_nobody_from_going_on_and_is_kept_for_it() -> None:
+    failure = {"message": "no", "code": 500, "details": "", "cause": "tomorrow"}
+    work = VERBS["stop"].work(_row({"host": "h1", "failure": failure, "budget": {"left": 3}, "trace": "of tomorrow"}))
+    assert work.beside == EngineMemory(failure=Failure("no"), unknown={"budget": {"left": 3}})
+    work.note_end(ENDED)
+    assert work.data == {
+        "host": "h1",
+        "budget": {"left": 3},
+        "failure": {"message": "no", "code": 500, "details": ""},
+        "noted_end": ENDED.isoformat(),
+    }
+
+
+@pytest.mark.parametrize("written", [{"failure": "no"}, {"failure": {}}, {"noted_end": "once"}])
+def test_what_cannot_be_read_beside_a_memory_is_refused_and_not_taken_for_nothing(
+    written: Mapping[str, object],
+) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        VERBS["stop"].work(_row(written))
+
+
+def test_a_secret_that_another_version_remembered_goes_with_the_end_like_those_that_are_known() -> None:
+    work = VERBS["stop"].work(_row({"host": "h1", "admin_pass": "x", "budget": 3}))
+    work.forget_secrets()
+    assert work.data == {"host": "h1", "budget": 3}
+
+
+def test_a_trace_is_written_under_the_name_under_which_messages_carry_it() -> None:
+    assert tracing.KEY in ENGINE_NAMES
 
 
 def test_what_an_operation_learns_takes_the_place_of_what_it_knew_and_nothing_else_is_lost() -> None:
     memory = Creating(networks=(Requested(network_id="n"),), admin_pass="x", excluded=("a",), tries=2)
-    row = {**dict.fromkeys(("id", "kind", "server_id", "project_id", "user_id", "request_id"), "x"), "attempt": 1}
-    work = CREATE.work({**row, "events": [], "data": to_plain(memory)}, {})
+    work = CREATE.work(_row(to_plain(memory)))
     work.remember(host="h", excluded=["a", "b"])
     assert work.memory == attrs.evolve(memory, host="h", excluded=("a", "b"))
     with pytest.raises(TypeError):
