@@ -7,7 +7,7 @@ without the trait are not chosen, and the owner is told which one was lacking.
 import re
 from collections.abc import Iterator, Mapping
 
-from novakit_fit.affinity import devices
+from novakit_fit.device_request import devices
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS, trait_of_attachment, trait_of_format
 

@@ -28,7 +28,8 @@ from novakit.scheduler.tries import Given, Try, Waiting
 from novakit.store import Session
 from novakit.store.placement import allocations
 from novakit.store.scheduler import numa, picture
-from novakit_fit.affinity import Choice, beside_devices
+from novakit_fit.affinity import Choice
+from novakit_fit.device_request import beside_devices
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.plain import to_plain, to_record
 from novakit_hookspecs.trees import ProviderStock

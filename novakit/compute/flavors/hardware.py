@@ -8,7 +8,7 @@ from typing import Any
 from novakit import errors
 from novakit.compute.flavors import unsupported
 from novakit.request_spec import groups
-from novakit_fit.affinity import devices
+from novakit_fit.device_request import devices
 from novakit_fit.hardware import BadHardware, hardware
 from novakit_fit.numa_request import PCPU, BadTopology, requested_cells
 from novakit_hookspecs.hosts import pci_name

@@ -14,7 +14,8 @@ from typing import Any
 import attrs
 
 from novakit.scheduler.picture.table import HostTable
-from novakit_fit.affinity import Choice, DeviceRequest, choose, devices
+from novakit_fit.affinity import Choice, choose
+from novakit_fit.device_request import DeviceRequest, devices
 from novakit_fit.numa import NumaHost
 from novakit_fit.numa_request import NumaRequest, requested_cells
 from novakit_hookspecs.hosts import PciPool

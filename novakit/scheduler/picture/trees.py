@@ -17,7 +17,7 @@ import attrs
 
 from novakit.scheduler.picture.table import HostTable
 from novakit.store.engine import Row
-from novakit_fit.affinity import beside_devices
+from novakit_fit.device_request import beside_devices
 from novakit_fit.trees import Shares, Wanted
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock, Tree, Units

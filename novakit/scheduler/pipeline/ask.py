@@ -11,7 +11,7 @@ from novakit import errors
 from novakit.request_spec.groups import check, groups_of, isolated
 from novakit.request_spec.implied import implied
 from novakit.resource_classes import canonical
-from novakit_fit.affinity import devices
+from novakit_fit.device_request import devices
 from novakit_fit.numa_request import BadTopology, requested_cells
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.trees import RequestGroup

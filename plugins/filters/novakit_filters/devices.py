@@ -11,7 +11,8 @@ import attrs
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_fit.affinity import BY_CLASS, DeviceRequest, choose, devices
+from novakit_fit.affinity import choose
+from novakit_fit.device_request import BY_CLASS, DeviceRequest, devices
 from novakit_fit.numa_request import NumaRequest, requested_cells
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from novakit_fit.affinity import beside_devices
+from novakit_fit.device_request import beside_devices
 from novakit_fit.trees import Wanted, assign
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
