@@ -21,6 +21,7 @@ HARD = (
     "libraries/fit/novakit_fit/matching.py",
     "libraries/fit/novakit_fit/numa.py",
     "libraries/fit/novakit_fit/search/board.py",
+    "libraries/fit/novakit_fit/search/cover.py",
     "libraries/fit/novakit_fit/search/puzzle.py",
     "libraries/fit/novakit_fit/search/questions.py",
     "libraries/fit/novakit_fit/search/rules.py",

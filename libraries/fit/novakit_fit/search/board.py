@@ -10,26 +10,16 @@ not a copy of the tree.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import attrs
 
 from novakit_fit.matching import matching
+from novakit_fit.search.cover import Cover
 from novakit_fit.search.masks import bits, mask_of, union
+from novakit_fit.search.position import Position
 from novakit_fit.search.provider import Provider
 from novakit_fit.search.questions import room
 from novakit_fit.search.rules import Rules
-
-
-class Position(NamedTuple):
-    """How far the questions are answered."""
-
-    masks: tuple[int, ...]
-    """By question, the answers that are still possible: one where it is answered."""
-    open: tuple[int, ...]
-    """Questions without an answer."""
-    left: Mapping[tuple[str | None, int], int]
-    """What is left of what is contended, by name and place, where somebody took of it."""
 
 
 @attrs.define
@@ -38,24 +28,32 @@ class Board:
 
     rules: Rules
     providers: Sequence[Provider]
+    more_covers: Sequence[Cover] = ()
+    """What answers must bring together beside the traits of the group without a suffix."""
     work: int = attrs.field(init=False)
     """How many looks it takes to try one answer."""
     _kin: Mapping[str, int] = attrs.field(init=False)
     """By root, the providers of its tree, when only one of each may be used."""
     _below: Sequence[int] = attrs.field(init=False)
     """By place, that provider and all below it, where subtrees matter."""
-    _traits: Sequence[int] = attrs.field(init=False)
-    """Of each set of traits that the group without a suffix must have somewhere, who has one."""
+    _covers: Sequence[Cover] = attrs.field(init=False)
+    """All that answers must bring together."""
+    _together: frozenset[int] = attrs.field(init=False)
+    """Questions of which the answers are looked at together."""
 
     def __attrs_post_init__(self) -> None:
         rules = self.rules
-        self.work = rules.work + len(self.providers) * sum(map(len, rules.subtrees))
         self._kin = {} if rules.ask.nested else self._trees()
         self._below = self._subtrees() if rules.subtrees else ()
-        self._traits = [
-            mask_of(place for place, one in enumerate(self.providers) if some & one.traits)
-            for some in rules.wide_traits
-        ]
+        self._covers = (*map(self._had_by_one, rules.wide_traits), *self.more_covers)
+        self._together = rules.together.union(*(one.questions for one in self.more_covers))
+        looks = len(self.providers) * sum(map(len, rules.subtrees)) + sum(len(one.gains) for one in self.more_covers)
+        self.work = rules.work + looks
+
+    def _had_by_one(self, some: frozenset[str]) -> Cover:
+        """Return what it takes that one of the providers of the group without a suffix has one of some traits."""
+        gains = {place: (place, 1) for place, one in enumerate(self.providers) if some & one.traits}
+        return Cover(self.rules.wide, 1, gains)
 
     def _trees(self) -> Mapping[str, int]:
         trees: dict[str, int] = {}
@@ -95,6 +93,20 @@ class Board:
                     masks[other] &= under
         return Position(tuple(masks), still, left) if all(masks) else None
 
+    def tried(self, node: Position, number: int, place: int) -> Position:
+        """Return a node without an answer that was tried in vain, for callers that want one candidate.
+
+        Nor can it be the answer to another question with the same answers that takes the same: the two could change
+        places, and that was tried.
+        """
+        mask, masks = node.masks[number], list(node.masks)
+        for other in self.rules.alike[number].intersection(node.open):
+            if masks[other] == mask and all(
+                (other in one.questions) == (number in one.questions) for one in self._covers
+            ):
+                masks[other] &= ~(1 << place)
+        return node._replace(masks=tuple(masks))
+
     def left(self, node: Position, name: str | None, place: int) -> int:
         """Return how much a provider has left of a class; of itself, None, whether it may be used once more."""
         left = node.left.get((name, place))
@@ -108,13 +120,13 @@ class Board:
 
     def is_free(self, node: Position) -> bool:
         """Return whether no answer to an open question bears on another."""
-        return self.rules.together.isdisjoint(node.open) and all(
+        return self._together.isdisjoint(node.open) and all(
             len(some.intersection(node.open)) < 2 for some in self.rules.rivals
         )
 
     def is_possible(self, node: Position) -> bool:
         """Rule out what no answer to the open questions can mend."""
-        return all(some & union(node.masks, self.rules.wide) for some in self._traits) and all(
+        return all(one.is_possible(node) for one in self._covers) and all(
             self._seated(node, name) for name in self.rules.contests
         )
 
@@ -136,14 +148,13 @@ class Board:
         near = [(key, left) for key, left in node.left.items() if within >> key[1] & 1]
         # How much is left of what is there for all decides nothing; without it, far more states are equal.
         scarce = frozenset([(key, left) for key, left in near if left < self._wanted(node, key[0])])
-        if not rules.together:
+        if not self._together:
             return node.open, masks, scarce
-        had = union(node.masks, rules.wide.difference(node.open))
         tops = tuple(
             (mask_of(self._tops(node.masks, some)), union(node.masks, some.difference(node.open)))
             for some in rules.subtrees
         )
-        return node.open, masks, scarce, tuple(bool(some & had) for some in self._traits), tops
+        return node.open, masks, scarce, tuple(one.state(node) for one in self._covers), tops
 
     def _wanted(self, node: Position, name: str | None) -> int:
         takes = self.rules.contests[name]

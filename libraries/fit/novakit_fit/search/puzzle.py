@@ -3,8 +3,9 @@
 The idea: depth first, the question with the fewest answers first. What follows from a state (its ends) is kept, so
 that a state that is reached again, in whichever order, is not searched again: a dead end costs nothing the second
 time. Where no open question bears on another, the rest is a plain product.
-The invariant: every candidate is given once; and control goes back to the caller at least every `Pulse.every` looks,
-so that no request, however contrived, keeps others waiting.
+Where one candidate is enough (`prefers`), what was tried in vain is ruled out for the questions that are alike, too.
+The invariant: every candidate is given once, or with `prefers` one where there is any; and control goes back to the
+caller at least every `Pulse.every` looks, so that no request, however contrived, keeps others waiting.
 The cost: 2.4 ms for the first 1,000 candidates of eight groups over eight devices, 18 ms for all 40,320; `KEPT`
 bounds what is remembered to some megabytes.
 """
@@ -18,8 +19,9 @@ from random import Random
 import attrs
 
 from novakit_fit.search.ask import Candidate
-from novakit_fit.search.board import Board, Position
+from novakit_fit.search.board import Board
 from novakit_fit.search.masks import bits
+from novakit_fit.search.position import Position
 from novakit_fit.search.questions import Pulse
 
 Ends = list[Candidate]
@@ -87,13 +89,17 @@ class Puzzle:
             if self.pulse.due(board.work):
                 yield None
             narrowed = board.answered(node, number, place)
-            if narrowed is None:
-                continue
-            below = yield from self._solve(narrowed)
-            if ends is None or below is None or len(ends) + len(below) > SHORT:
-                ends = None
-            else:
-                ends += [(*end[:before], self._ids[place], *end[before:]) for end in below]
+            if narrowed is not None:
+                below = yield from self._solve(narrowed)
+                if ends is None or below is None or len(ends) + len(below) > SHORT:
+                    ends = None
+                else:
+                    ends += [(*end[:before], self._ids[place], *end[before:]) for end in below]
+            if self.prefers is not None:
+                # One candidate would have been enough, so all that begins so can be ruled out for what is left.
+                node = board.tried(node, number, place)
+                if not (node.masks[number] and board.is_possible(node)):
+                    break
         return None if ends is None else self._keep(state, ends)
 
     def _combined(self, node: Position) -> Steps:

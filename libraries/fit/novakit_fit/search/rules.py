@@ -38,6 +38,8 @@ class Rules:
     """Sets of parts of which the answer to one may rule out another's."""
     together: frozenset[int] = attrs.field(init=False)
     """Parts of which the answers are looked at together."""
+    alike: tuple[frozenset[int], ...] = attrs.field(init=False)
+    """By part, those (itself among them) that could change places with it wherever they have the same answers."""
     heft: tuple[float, ...] = attrs.field(init=False)
     """By part, how much it takes beside the others, below 1: what takes much is hard to fit in later."""
     work: int = attrs.field(init=False)
@@ -86,6 +88,14 @@ class Rules:
     @together.default
     def _together(self) -> frozenset[int]:
         return frozenset().union(*self.subtrees, self.wide if self.wide_traits else ())
+
+    @alike.default
+    def _alike(self) -> tuple[frozenset[int], ...]:
+        kinds = [
+            (part.resources, part.group.suffix == "", tuple(number in some for some in self.subtrees))
+            for number, part in enumerate(self.ask.parts)
+        ]
+        return tuple(frozenset(other for other, kind in enumerate(kinds) if kind == one) for one in kinds)
 
     @heft.default
     def _heft(self) -> tuple[float, ...]:
