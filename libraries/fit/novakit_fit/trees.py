@@ -4,7 +4,7 @@ The idea: what a server wants of a tree is a request for allocation candidates o
 So the answer comes from the search that answers Placement's API, too (`novakit_fit.search`); its first one is enough.
 The invariant: a filter, the scheduler's claim and Placement agree on whether a server fits, for they ask the same code.
 The cost: some 50 µs for a class or two and a handful of providers, 0.3 ms for 8 groups over 8 devices.
-A search that goes on for `LOOKS` is given up, and the host counts as unfit.
+A search that goes on for a second (`novakit_fit.search.first`) is given up, and the host counts as unfit.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,15 +13,14 @@ from functools import lru_cache
 import attrs
 
 from novakit_fit.search.ask import Candidate, CandidateRequest, Group
-from novakit_fit.search.board import Board, Position
+from novakit_fit.search.board import Board
+from novakit_fit.search.first import GaveUp, first, pulse_until_given_up, to_its_end
+from novakit_fit.search.position import Position
 from novakit_fit.search.provider import Provider, Stock
-from novakit_fit.search.puzzle import Puzzle
-from novakit_fit.search.questions import Pulse, TreeScope, questions_of
+from novakit_fit.search.questions import TreeScope, questions_of
 from novakit_fit.search.rules import Rules
 from novakit_hookspecs.trees import ProviderStock, RequestGroup
 
-LOOKS = 2**18
-"""Looks at a provider or a question before a search is given up: about a second."""
 ANY = 2**62
 """What the host's own provider has of a class that nobody lists."""
 
@@ -82,7 +81,24 @@ class Wanted:
         return cls(Rules(ask), classes, traits)
 
     def assigned(self, tree: Sequence[ProviderStock]) -> Shares | None:
-        """Return what to take of which provider of a tree; None where the tree cannot give it all."""
+        """Return what to take of which provider of a tree; None where the tree cannot give it all.
+
+        None, too, where the search for it was given up.
+        """
+        try:
+            return self._assigned(tree)
+        except GaveUp:
+            return None
+
+    def is_given_up(self, tree: Sequence[ProviderStock]) -> bool:
+        """Return whether nobody knows if the tree can give it all, as the search for it takes too long."""
+        try:
+            self._assigned(tree)
+        except GaveUp:
+            return True
+        return False
+
+    def _assigned(self, tree: Sequence[ProviderStock]) -> Shares | None:
         if not self.rules.ask.parts:
             return tuple({} for _ in tree)
         providers = self._providers(tree)
@@ -102,21 +118,12 @@ class Wanted:
         return found
 
     def _first(self, providers: Sequence[Provider]) -> Candidate | None:
-        pulse = Pulse(every=LOOKS)
-        asking = questions_of(self.rules, TreeScope(providers[0], providers, (), {}), pulse)
-        # The generator pauses only when `LOOKS` are used up: to get anything but its end means to give up.
-        try:
-            next(asking)
-        except StopIteration as answer:
-            masks: list[int] | None = answer.value
-        else:
-            return None
+        pulse = pulse_until_given_up()
+        masks = to_its_end(questions_of(self.rules, TreeScope(providers[0], providers, (), {}), pulse))
         if masks is None:
             return None
         board = Board(self.rules, providers)
-        preference = _Preference(board, self.classes, self.traits)
-        some = next(Puzzle(board, masks, pulse, prefers=preference.ordered).solutions(), None)
-        return some[0] if some else None
+        return first(board, masks, _Preference(board, self.classes, self.traits).ordered, pulse)
 
 
 @attrs.define
