@@ -44,17 +44,17 @@ def test_a_place_is_for_one_and_the_lowest_free_one_is_taken() -> None:
 
 
 def test_who_has_a_place_keeps_one_and_may_be_moved() -> None:
-    assert matching([0b11, 0b01], begun={0: 0}) == {0: 1, 1: 0}
-    assert matching([0b11, 0b10], begun={0: 0}) == {0: 0, 1: 1}
-    assert matching([0b01, 0b01], begun={0: 0}) is None
-    assert matching([0b01, 0b01, 0b01], lambda _: 2, begun={0: 0, 1: 0}) is None
-    assert matching([0b01, 0b11, 0b01], lambda place: 2 - place, begun={0: 0, 1: 0}) == {0: 0, 1: 1, 2: 0}
+    assert matching([0b11, 0b01]) == {0: 1, 1: 0}
+    assert matching([0b11, 0b10]) == {0: 0, 1: 1}
+    assert matching([0b11, 0b01, 0b10]) is None
+    assert matching([0b01, 0b01, 0b01], lambda _: 2) is None
+    assert matching([0b01, 0b11, 0b01], lambda place: 2 - place) == {0: 0, 1: 1, 2: 0}
 
 
 def test_a_long_row_moves_up_by_one() -> None:
     count = 20
     row = [mask_of([number, number + 1]) for number in range(count)]
-    found = matching([*row, 1], begun={number: number for number in range(count)})
+    found = matching([*row, 1])
     assert found == {**{number: number + 1 for number in range(count)}, count: 0}
-    assert matching([*row, 1, 1], begun={number: number for number in range(count)}) is None
+    assert matching([*row, 1, 1]) is None
     assert list(bits(row[3])) == [3, 4]
