@@ -4,16 +4,18 @@ Both filters look at all that a guest wants of devices, by the rule that the sch
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_fit.affinity import choose
+from novakit_fit.affinity import choose, is_given_up
 from novakit_fit.device_request import BY_CLASS, DeviceRequest, devices
+from novakit_fit.numa import NumaHost
 from novakit_fit.numa_request import NumaRequest, requested_cells
+from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         return np.zeros(hosts.size, np.bool_)
     if near is None:
         return np.ones(hosts.size, np.bool_)
+    return _where(hosts, near, wanted, lambda *asked: choose(*asked) is not None)
+
+
+_Asked = Callable[[NumaHost | None, Sequence[PciPool], NumaRequest | None, DeviceRequest], bool]
+
+
+def _where(hosts: HostColumns, near: DeviceRequest, wanted: NumaRequest | None, holds: _Asked) -> "NDArray[np.bool_]":
+    """Return which hosts have devices, and cells where cells are wanted, of which something holds."""
     mask, like = np.zeros(hosts.size, np.bool_), dict[object, bool]()
     for row, (pools, host) in enumerate(zip(hosts.column("pci"), hosts.column("numa"), strict=True)):
         if not pools or (wanted is not None and host is None):
@@ -42,7 +52,7 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         # Hosts with the same devices free, and where cells matter the same room, are as good as each other.
         key = id(pools) if wanted is None else (id(pools), id(host.room))
         if key not in like:
-            like[key] = choose(host if wanted is not None else None, pools, wanted, near) is not None
+            like[key] = holds(host if wanted is not None else None, pools, wanted, near)
         mask[row] = like[key]
     return mask
 
@@ -54,6 +64,11 @@ def _enough(hosts: HostColumns, near: DeviceRequest) -> "NDArray[np.bool_]":
 def _impossible(hosts: HostColumns, code: str, error: ValueError) -> Sequence[Reason]:
     text = f"not looked at, because {error}"
     return present(reason(code, np.ones(hosts.size, np.bool_), text, remedy="another flavor"))
+
+
+def _given_up(some: "NDArray[np.bool_]", told: str) -> Reason:
+    text = f"have free devices (wanted {told}), but the search for NUMA cells near them took too long and was given up"
+    return reason("search_given_up", some, text, remedy="fewer aliases or NUMA cells in the flavor", shortfall=0.3)
 
 
 def _most_free(hosts: HostColumns, some: "NDArray[np.bool_]", kind: str, *, one_cell: bool = False) -> int:
@@ -79,7 +94,7 @@ class GpuAffinity:
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         try:
-            near, _ = _wanted(ask)
+            near, cells = _wanted(ask)
         except ValueError as error:
             return _impossible(hosts, "gpu_count", error)
         if near is None or near.gpus is None:
@@ -89,9 +104,12 @@ class GpuAffinity:
         lacking = f"lack free GPUs of type {kind} (wanted {count}, at most {free} free)"
         apart = f"have {count} free GPUs of type {kind}, but at most {together} on one NUMA cell"
         short = reason("not_enough_gpus", ~enough, lacking, remedy=f"{count - free} more free GPUs of type {kind}")
-        split = reason("gpus_apart", enough, apart, remedy="gpu:numa_affinity false", shortfall=0.3)
+        sought = enough & _where(hosts, near, cells, is_given_up)
+        split = reason("gpus_apart", enough & ~sought, apart, remedy="gpu:numa_affinity false", shortfall=0.3)
         return present(
-            attrs.evolve(short, wanted=count, available=free), attrs.evolve(split, wanted=count, available=together)
+            _given_up(sought, f"{count} {kind}"),
+            attrs.evolve(short, wanted=count, available=free),
+            attrs.evolve(split, wanted=count, available=together),
         )
 
 
@@ -113,7 +131,7 @@ class PciPassthrough:
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         try:
-            near, _ = _wanted(ask)
+            near, cells = _wanted(ask)
         except ValueError as error:
             return _impossible(hosts, "devices_impossible", error)
         if near is None:
@@ -124,9 +142,11 @@ class PciPassthrough:
         free = {kind: _most_free(hosts, ~enough, kind) for kind in kinds}
         text = f"have free devices (wanted {told}), but not near the guest's NUMA cells (policy {near.policy})"
         short = reason("not_enough_devices", ~enough, f"lack free devices (wanted {told})", remedy=f"{told} free")
-        apart = reason("devices_apart", enough, text, remedy="the policy preferred", shortfall=0.3)
+        sought = enough & _where(hosts, near, cells, is_given_up)
+        apart = reason("devices_apart", enough & ~sought, text, remedy="the policy preferred", shortfall=0.3)
         near_one = {kind: _most_free(hosts, enough, kind, one_cell=True) for kind in kinds}
         return present(
+            _given_up(sought, told),
             attrs.evolve(short, wanted=dict(amounts), available=free),
             attrs.evolve(apart, wanted=dict(amounts), available=near_one),
         )

@@ -54,8 +54,9 @@ class ProviderTree:
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         found: dict[tuple[str, str], list[_Lack]] = {}
         amounts = beside_devices(ask)
+        wanted = Wanted.of(amounts, ask.groups, isolate=ask.isolate_groups)
         for tree in hosts.column("tree"):
-            lack = _lacking(tree.providers if tree is not None else (), amounts, ask)
+            lack = _lacking(tree.providers if tree is not None else (), amounts, ask, wanted)
             found.setdefault((lack.code, lack.what), []).append(lack)
         return [_reason(some) for some in found.values()]
 
@@ -90,7 +91,7 @@ class _Lack:
     """The most that one provider has; with `wanted` 0 neither is told."""
 
 
-def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask) -> _Lack:
+def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask, wanted: Wanted) -> _Lack:
     """Return the first thing that no provider of a host has; without a tree the host has one provider."""
     for name, amount in amounts.items():
         if tree and assign(tree, {name: amount}) is None:
@@ -103,6 +104,8 @@ def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask
             code = "group_unsatisfied" if worst.code == "not_on_one_provider" else f"group_{worst.code}"
             return _Lack(code, group.described(), worst.wanted, min(worst.available, worst.wanted))
     told = "; ".join(group.described() for group in ask.groups)
+    if tree and wanted.is_given_up(tree):
+        return _Lack("search_given_up", told)
     return _Lack("groups_not_apart" if ask.isolate_groups else "groups_not_together", told, len(ask.groups))
 
 
@@ -145,6 +148,10 @@ def _reason(some: Sequence[_Lack]) -> Reason:
             f"have too few providers for the groups, each on its own ({one.what})",
             "group_policy none, or another provider for each group",
         ),
+        "search_given_up": (
+            f"may or may not satisfy all groups at once: the search took too long and was given up ({one.what})",
+            "fewer groups, or groups that are more alike",
+        ),
         "groups_not_together": (f"cannot satisfy all groups at once ({one.what})", "more of these free"),
     }[one.code]
     return Reason(
@@ -154,5 +161,5 @@ def _reason(some: Sequence[_Lack]) -> Reason:
         wanted=one.wanted,
         available=best,
         remedy=remedy,
-        shortfall=max(one.wanted - best, 0) / one.wanted or 0.3,
+        shortfall=(max(one.wanted - best, 0) / one.wanted if one.wanted else 0) or 0.3,
     )

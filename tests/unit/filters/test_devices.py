@@ -130,3 +130,24 @@ def test_devices_that_lack_are_told_by_kind() -> None:
     )
     (none,) = PciPassthrough().why(table.some([1]), ask(extra_specs={"pci_passthrough:alias": "a100:2"}))
     assert none.available == {"a100": 0}, "a pool that was overdrawn has none"
+
+
+@pytest.mark.parametrize(
+    ("kind", "specs"),
+    [
+        (PciPassthrough, {"pci_passthrough:alias": "a100:3,nic:3"}),
+        (GpuAffinity, {"pci_passthrough:alias": "nic:3", "gpu:type": "a100", "gpu:count": "3"}),
+    ],
+)
+def test_a_search_that_takes_too_long_is_told_from_devices_that_are_apart(
+    monkeypatch: pytest.MonkeyPatch, kind: type[PciPassthrough | GpuAffinity], specs: dict[str, str]
+) -> None:
+    free = tuple(pool for name in ("a100", "nic") for pool in pools(*((cell, 2) for cell in range(4)), kind=name))
+    host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=1024) for number in range(4)])
+    table = host_table(pci=[free], numa=[host])
+    request = ask(vcpus=2, memory_mb=512, extra_specs={**specs, "hw:numa_nodes": "2"})
+    assert kind().mask(table, request).tolist() == [True]
+    monkeypatch.setattr("novakit_fit.search.first.LOOKS", 2)
+    assert kind().mask(table, request).tolist() == [False]
+    (told,) = kind().why(table, request)
+    assert (told.code, told.count) == ("search_given_up", 1)

@@ -72,3 +72,16 @@ def test_groups_that_are_there_and_not_together_or_not_apart() -> None:
     assert (apart.code, apart.wanted) == ("groups_not_apart", 2)
     together = told(tree, groups=(group("1", VGPU=2), group("2", VGPU=1)))
     assert (together.code, together.remedy) == ("groups_not_together", "more of these free")
+
+
+def test_a_search_that_takes_too_long_is_told_from_groups_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Tree(providers=(provider(), *(provider(VGPU=units(4)) for _ in range(4))))
+    both = tuple(group(str(number), VGPU=3) for number in range(4))
+    tables = host_table(tree=[tree], nested=[True])
+    request = ask(groups=both, isolate_groups=True, resources={"VGPU": 12})
+    assert ProviderTree().mask(tables, request).tolist() == [True]
+    # Enough for what each group asks alone, and not for all of them.
+    monkeypatch.setattr("novakit_fit.search.first.LOOKS", 20)
+    assert ProviderTree().mask(tables, request).tolist() == [False]
+    (reason,) = ProviderTree().why(tables, request)
+    assert (reason.code, reason.wanted, reason.count) == ("search_given_up", 0, 1)
