@@ -8,11 +8,11 @@ from novakit import errors
 from novakit.concurrency.gather import Gather
 from novakit.placement.allocations import AllocationRequest, replace, replace_each
 from novakit.placement.names import Changes
+from novakit.placement.records import Allocation, Consumer, ResourceProvider
 from novakit.placement.reshaper import NewInventories, reshape
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement import allocations, names, resource_providers
 
-Rows = Sequence[Row]
 AllocationRequests = Sequence[AllocationRequest]
 TOGETHER = 20
 """Consumers of a request up to which it is done together with others: a larger one would only make small ones wait."""
@@ -32,16 +32,18 @@ class Consumers:
         default=attrs.Factory(lambda self: Gather(self._replace_each, most=50, linger=LINGER), takes_self=True),
     )
 
-    async def allocations(self, consumer_id: str) -> Rows:
-        """Return what a consumer holds, with whose it is; nothing for one that is not known."""
+    async def show(self, consumer_id: str) -> Consumer | None:
+        """Return a consumer with what it holds; None for one that is not known."""
         async with self.changes.store.read() as session:
-            return await allocations.of_consumer(session, consumer_id)
+            rows = await allocations.of_consumer(session, consumer_id)
+        return Consumer.of(rows) if rows else None
 
-    async def of_provider(self, provider_id: str) -> tuple[Row, Rows]:
+    async def of_provider(self, provider_id: str) -> tuple[ResourceProvider, Sequence[Allocation]]:
         """Return a provider, and what is held of it. Raises NotFound."""
         async with self.changes.store.read() as session:
             provider = await resource_providers.provider(session, provider_id)
-            return provider, await allocations.of_provider(session, provider_id)
+            rows = await allocations.of_provider(session, provider_id)
+        return ResourceProvider.of(provider), [*map(Allocation.of, rows)]
 
     async def replace(self, asked: AllocationRequests) -> None:
         """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""

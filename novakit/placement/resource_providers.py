@@ -1,17 +1,19 @@
 """What hangs on one resource provider: inventories, traits, aggregates, usages."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
 from novakit.left_out import LEFT_OUT, LeftOut
 from novakit.placement.names import Changes
-from novakit.store.engine import Row, Session
+from novakit.placement.records import ProjectUsage, ProviderInventory, ResourceProvider
+from novakit.store.engine import PIECE, Session
 from novakit.store.placement import aggregates, inventories, names, resource_providers, traits, usages
 from novakit.store.placement.inventories import StatedInventory as StatedInventory
 
-Rows = Sequence[Row]
-"""A parent that stays as it is."""
+Inventories = tuple[ResourceProvider, Sequence[ProviderInventory]]
+"""A provider, and all that it holds."""
 
 
 @attrs.frozen
@@ -28,10 +30,10 @@ class Providers:
         async with self.changes.store.read() as session:
             await resource_providers.provider(session, id)
 
-    async def show(self, id: str) -> Row:
+    async def show(self, id: str) -> ResourceProvider:
         """Return a provider."""
         async with self.changes.store.read() as session:
-            return await resource_providers.provider(session, id)
+            return await _provider(session, id)
 
     async def search(
         self,
@@ -44,13 +46,13 @@ class Providers:
         not_member_of: set[str],
         required: Sequence[set[str]],
         forbidden: set[str],
-    ) -> Rows:
+    ) -> Sequence[ResourceProvider]:
         """Return the providers that match all that is given.
 
         `resources` are amounts that must still fit; of each set in `member_of` and `required` one must be there.
         """
         async with self.changes.store.read() as session:
-            return await resource_providers.search(
+            rows = await resource_providers.search(
                 session,
                 id=id,
                 name=name,
@@ -61,79 +63,94 @@ class Providers:
                 required=required,
                 forbidden=forbidden,
             )
+        found: list[ResourceProvider] = []
+        for start in range(0, len(rows), PIECE):
+            if start:  # others get their turn, as there may be ten thousand
+                await asyncio.sleep(0)
+            found += map(ResourceProvider.of, rows[start : start + PIECE])
+        return found
 
-    async def create(self, id: str, name: str, parent_id: str | None) -> Row:
+    async def create(self, id: str, name: str, parent_id: str | None) -> ResourceProvider:
         """Make a provider and return it. Raises Conflict for a name or id that is taken, BadRequest for the parent."""
-        return await self.changes.write(
+        row = await self.changes.write(
             lambda session: resource_providers.create(session, id=id, name=name, parent_id=parent_id)
         )
+        return ResourceProvider.of(row)
 
-    async def update(self, id: str, *, name: str, parent_id: str | LeftOut | None = LEFT_OUT, may_move: bool) -> Row:
+    async def update(
+        self, id: str, *, name: str, parent_id: str | LeftOut | None = LEFT_OUT, may_move: bool
+    ) -> ResourceProvider:
         """Rename a provider, put it below another, and return it. Raises Conflict, BadRequest."""
-        return await self.changes.write(
+        row = await self.changes.write(
             lambda session: resource_providers.update(session, id, name=name, parent_id=parent_id, may_move=may_move)
         )
+        return ResourceProvider.of(row)
 
     async def delete(self, id: str) -> None:
         """Remove a provider of which nothing is held. Raises Conflict."""
         await self.changes.write(lambda session: resource_providers.delete(session, id))
 
-    async def usages(self, id: str) -> tuple[Row, dict[str, int]]:
+    async def usages(self, id: str) -> tuple[ResourceProvider, dict[str, int]]:
         """Return a provider, and what is used of it by class."""
         async with self.changes.store.read() as session:
-            provider = await resource_providers.provider(session, id)
+            provider = await _provider(session, id)
             return provider, (await usages.of_providers(session, [id])).get(id, {})
 
-    async def usages_of_project(self, project_id: str, *, user_id: str | None, consumer_type: str | None) -> Rows:
+    async def usages_of_project(
+        self, project_id: str, *, user_id: str | None, consumer_type: str | None
+    ) -> Sequence[ProjectUsage]:
         """Return what a project uses, by class and type of consumer."""
         async with self.changes.store.read() as session:
-            return await usages.by_project(session, project_id, user_id=user_id, consumer_type=consumer_type)
+            rows = await usages.by_project(session, project_id, user_id=user_id, consumer_type=consumer_type)
+        return [*map(ProjectUsage.of, rows)]
 
-    async def aggregates(self, id: str) -> tuple[Row, list[str]]:
+    async def aggregates(self, id: str) -> tuple[ResourceProvider, list[str]]:
         """Return a provider, and the aggregates it is in."""
         async with self.changes.store.read() as session:
             found = await aggregates.of_provider(session, id)
-            return await resource_providers.provider(session, id), found
+            return await _provider(session, id), found
 
-    async def set_aggregates(self, id: str, wanted: Sequence[str], generation: int | None, *, guarded: bool) -> Row:
+    async def set_aggregates(
+        self, id: str, wanted: Sequence[str], generation: int | None, *, guarded: bool
+    ) -> ResourceProvider:
         """Put a provider into these aggregates and no others; `guarded` raises its generation. Returns it."""
 
-        async def work(session: Session) -> Row:
+        async def work(session: Session) -> ResourceProvider:
             await resource_providers.locked(session, id, generation=generation)
             await aggregates.replace(session, id, wanted, raise_generation=guarded)
-            return await resource_providers.provider(session, id)
+            return await _provider(session, id)
 
         return await self.changes.write(work)
 
-    async def traits(self, id: str) -> tuple[Row, list[str]]:
+    async def traits(self, id: str) -> tuple[ResourceProvider, list[str]]:
         """Return a provider, and its traits."""
         async with self.changes.store.read() as session:
             return await _traits(session, id)
 
-    async def set_traits(self, id: str, wanted: Sequence[str], generation: int | None = None) -> tuple[Row, list[str]]:
+    async def set_traits(
+        self, id: str, wanted: Sequence[str], generation: int | None = None
+    ) -> tuple[ResourceProvider, list[str]]:
         """Give a provider these traits and no others. Returns both. Raises BadRequest for an unknown trait."""
 
-        async def work(session: Session) -> tuple[Row, list[str]]:
+        async def work(session: Session) -> tuple[ResourceProvider, list[str]]:
             await resource_providers.locked(session, id, generation=generation)
             await traits.replace(session, id, wanted)
             return await _traits(session, id)
 
         return await self.changes.write(work)
 
-    async def inventories(self, id: str) -> tuple[Row, Rows]:
+    async def inventories(self, id: str) -> Inventories:
         """Return a provider, and its inventories."""
         async with self.changes.store.read() as session:
             return await _inventories(session, id)
 
-    async def add_inventory(
-        self, id: str, name: str, stock: StatedInventory, aliases: Collection[str]
-    ) -> tuple[Row, Rows]:
+    async def add_inventory(self, id: str, name: str, stock: StatedInventory, aliases: Collection[str]) -> Inventories:
         """Give a provider one more inventory; `aliases` are classes that are made where they are missing.
 
         Returns it and all its inventories. Raises Conflict for one that is there, BadRequest for an unknown class.
         """
 
-        async def work(session: Session) -> tuple[Row, Rows]:
+        async def work(session: Session) -> Inventories:
             await resource_providers.locked(session, id)
             await names.ensure_classes(session, aliases)
             await inventories.create(session, id, name, stock)
@@ -149,13 +166,13 @@ class Providers:
         *,
         aliases: Collection[str] = (),
         may_reserve_all: bool = True,
-    ) -> tuple[Row, Rows]:
+    ) -> Inventories:
         """Give a provider these inventories and no others. Returns both.
 
         Raises Conflict where more is allocated, BadRequest for unknown classes and for inventories without capacity.
         """
 
-        async def work(session: Session) -> tuple[Row, Rows]:
+        async def work(session: Session) -> Inventories:
             await resource_providers.locked(session, id, generation=generation)
             refuse_without_capacity(id, wanted, may_reserve_all=may_reserve_all)
             await names.ensure_classes(session, aliases)
@@ -166,10 +183,10 @@ class Providers:
 
     async def set_inventory(
         self, id: str, name: str, stock: StatedInventory, generation: int, *, may_reserve_all: bool
-    ) -> tuple[Row, Rows]:
+    ) -> Inventories:
         """Change one inventory of a provider. Returns it and all its inventories. Raises BadRequest, Conflict."""
 
-        async def work(session: Session) -> tuple[Row, Rows]:
+        async def work(session: Session) -> Inventories:
             await resource_providers.locked(session, id, generation=generation)
             refuse_without_capacity(id, {name: stock}, may_reserve_all=may_reserve_all)
             await inventories.update(session, id, name, stock)
@@ -194,9 +211,14 @@ def refuse_without_capacity(
     inventories.refuse_without_capacity(id, list(wanted.items()), may_reserve_all=may_reserve_all, doing=doing)
 
 
-async def _traits(session: Session, id: str) -> tuple[Row, list[str]]:
-    return await resource_providers.provider(session, id), await traits.of_provider(session, id)
+async def _provider(session: Session, id: str) -> ResourceProvider:
+    return ResourceProvider.of(await resource_providers.provider(session, id))
 
 
-async def _inventories(session: Session, id: str) -> tuple[Row, Rows]:
-    return await resource_providers.provider(session, id), await inventories.of_provider(session, id)
+async def _traits(session: Session, id: str) -> tuple[ResourceProvider, list[str]]:
+    return await _provider(session, id), await traits.of_provider(session, id)
+
+
+async def _inventories(session: Session, id: str) -> Inventories:
+    rows = await inventories.of_provider(session, id)
+    return await _provider(session, id), [*map(ProviderInventory.of, rows)]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from novakit.api.documents import Row
 from novakit.api.placement.frame import PlacementCall, answer, body, clean, kept_id, require_json
 from novakit.api.placement.schemas import resource_providers as schemas
+from novakit.placement.records import ResourceProvider
 
 
 async def show(call: PlacementCall) -> web.Response:
@@ -15,10 +15,10 @@ async def show(call: PlacementCall) -> web.Response:
     return _answer(call, *await call.service.providers.aggregates(clean(call.path["uuid"])))
 
 
-def _answer(call: PlacementCall, provider: Row, ids: Sequence[str]) -> web.Response:
+def _answer(call: PlacementCall, provider: ResourceProvider, ids: Sequence[str]) -> web.Response:
     said: dict[str, object] = {"aggregates": ids}
     if call.version >= (1, 19):
-        said["resource_provider_generation"] = provider["generation"]
+        said["resource_provider_generation"] = provider.generation
     return answer(call, said)
 
 

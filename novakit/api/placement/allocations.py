@@ -1,17 +1,18 @@
 """/allocations and /resource_providers/{uuid}/allocations: who holds how much of what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.documents import Document, Row, Text
+from novakit.api.documents import Document
 from novakit.api.placement.frame import PlacementCall, answer, body, canonical_uuid, clean, one_spelling, require_json
 from novakit.api.placement.schemas import allocations as schemas
 from novakit.api.placement.schemas.allocations import WantedAllocations
 from novakit.left_out import LEFT_OUT
 from novakit.placement.allocations import AllocationRequest
 from novakit.placement.ledger import AllocationClaim
+from novakit.placement.records import Allocation
 from novakit.resource_classes import by_class
 
 
@@ -42,38 +43,40 @@ def requests_of(call: PlacementCall, given: Mapping[str, WantedAllocations]) -> 
 async def show(call: PlacementCall) -> web.Response:
     """GET /allocations/{consumer_uuid}; an unknown consumer holds nothing."""
     require_json(call, reads=True)
-    rows = await call.service.holders.allocations(clean(call.path["consumer_uuid"]))
-    used = _amounts(rows, "provider_id")
-    generations = {row["provider_id"]: row["provider_generation"] for row in rows}
-    held = {id: {"resources": amounts, "generation": generations[id]} for id, amounts in used.items()}
+    consumer = await call.service.holders.show(clean(call.path["consumer_uuid"]))
+    if consumer is None:
+        return answer(call, {"allocations": {}})
+    used = _amounts((one.provider_id, one) for one in consumer.allocations)
+    held = {id: {"resources": amounts, "generation": consumer.provider_generations[id]} for id, amounts in used.items()}
     said: Document = {"allocations": held}
-    if rows and call.version >= (1, 12):
-        said["project_id"], said["user_id"] = rows[0]["project_id"], rows[0]["user_id"]
+    if call.version >= (1, 12):
+        said["project_id"], said["user_id"] = consumer.project_id, consumer.user_id
         if call.version >= (1, 28):
-            said["consumer_generation"] = rows[0]["consumer_generation"]
+            said["consumer_generation"] = consumer.generation
         if call.version >= (1, 38):
-            said["consumer_type"] = rows[0]["type"] or "unknown"
-    return answer(call, said, modified=max((row["created_at"] for row in rows), default=None))
+            said["consumer_type"] = consumer.type or "unknown"
+    return answer(call, said, modified=max(one.created_at for one in consumer.allocations))
 
 
 async def list_of_provider(call: PlacementCall) -> web.Response:
     """GET /resource_providers/{uuid}/allocations."""
     require_json(call, reads=True)
-    provider, rows = await call.service.holders.of_provider(clean(call.path["uuid"]))
-    held: dict[str, Document] = {id: {"resources": used} for id, used in _amounts(rows, "consumer_id").items()}
+    provider, found = await call.service.holders.of_provider(clean(call.path["uuid"]))
+    amounts = _amounts((one.consumer_id, one) for one in found)
+    held: dict[str, Document] = {id: {"resources": used} for id, used in amounts.items()}
     if call.version >= (1, 28):
-        for row in rows:
-            held[row["consumer_id"]]["consumer_generation"] = row["consumer_generation"]
-    said = {"allocations": held, "resource_provider_generation": provider["generation"]}
-    return answer(call, said, modified=max((row["created_at"] for row in rows), default=None))
+        for one in found:
+            held[one.consumer_id]["consumer_generation"] = one.consumer_generation
+    said = {"allocations": held, "resource_provider_generation": provider.generation}
+    return answer(call, said, modified=max((one.created_at for one in found), default=None))
 
 
-def _amounts(rows: Sequence[Row], holder: Text) -> dict[str, dict[str, int]]:
-    """Return what is held by class, for each value of one column."""
-    found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        found.setdefault(row[holder], {})[row["resource_class"]] = row["used"]
-    return found
+def _amounts(found: Iterable[tuple[str, Allocation]]) -> dict[str, dict[str, int]]:
+    """Return what is held by class, by the id that stands beside each."""
+    amounts: dict[str, dict[str, int]] = {}
+    for id, one in found:
+        amounts.setdefault(id, {})[one.resource_class] = one.used
+    return amounts
 
 
 async def put(call: PlacementCall) -> web.Response:

@@ -6,13 +6,13 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.documents import Row
 from novakit.api.placement.frame import PlacementCall, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import MAX_INT
 from novakit.api.placement.schemas import inventories as schemas
 from novakit.api.placement.schemas.inventories import WantedInventory
 from novakit.left_out import either, sent
-from novakit.placement.resource_providers import StatedInventory, refuse_without_capacity
+from novakit.placement.records import ProviderInventory, ResourceProvider
+from novakit.placement.resource_providers import Inventories, StatedInventory, refuse_without_capacity
 from novakit.resource_classes import aliased, by_class, canonical
 
 _FIELDS = tuple(field.name for field in attrs.fields(StatedInventory) if field.name != "said")
@@ -36,8 +36,8 @@ def stocks(given: Mapping[str, WantedInventory]) -> dict[str, StatedInventory]:
     return {name: stock(one) for name, one in by_class(given).items()}
 
 
-def _document(row: Row) -> dict[str, object]:
-    return {name: row[name] for name in _FIELDS}
+def _document(one: ProviderInventory) -> dict[str, object]:
+    return {name: getattr(one, name) for name in _FIELDS}
 
 
 def _class(call: PlacementCall) -> str:
@@ -54,12 +54,12 @@ async def list_all(call: PlacementCall) -> web.Response:
     return _answer_all(call, *await call.service.providers.inventories(clean(call.path["uuid"])))
 
 
-def _answer_all(call: PlacementCall, provider: Row, rows: Sequence[Row]) -> web.Response:
+def _answer_all(call: PlacementCall, provider: ResourceProvider, found: Sequence[ProviderInventory]) -> web.Response:
     said = {
-        "resource_provider_generation": provider["generation"],
-        "inventories": {row["resource_class"]: _document(row) for row in rows},
+        "resource_provider_generation": provider.generation,
+        "inventories": {one.resource_class: _document(one) for one in found},
     }
-    return answer(call, said, modified=max((row["updated_at"] for row in rows), default=None))
+    return answer(call, said, modified=max((one.updated_at for one in found), default=None))
 
 
 async def show(call: PlacementCall) -> web.Response:
@@ -69,15 +69,13 @@ async def show(call: PlacementCall) -> web.Response:
     return _answer_one(call, id, name, await call.service.providers.inventories(id))
 
 
-def _answer_one(
-    call: PlacementCall, id: str, name: str, found: tuple[Row, Sequence[Row]], status: int = 200
-) -> web.Response:
-    provider, rows = found
-    for row in rows:
-        if row["resource_class"] == name:
-            said = {**_document(row), "resource_provider_generation": provider["generation"]}
+def _answer_one(call: PlacementCall, id: str, name: str, found: Inventories, status: int = 200) -> web.Response:
+    provider, inventories = found
+    for one in inventories:
+        if one.resource_class == name:
+            said = {**_document(one), "resource_provider_generation": provider.generation}
             location = href(call, "resource_providers", id, "inventories", name) if status == 201 else ""
-            return answer(call, said, status, modified=row["updated_at"], location=location)
+            return answer(call, said, status, modified=one.updated_at, location=location)
     raise errors.NotFound(f"No inventory of class {name} for {id}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from novakit import errors, world
-from novakit.api.documents import Document, Row
+from novakit.api.documents import Document
 from novakit.api.placement import query
 from novakit.api.placement.frame import (
     PlacementCall,
@@ -21,18 +21,19 @@ from novakit.api.placement.frame import (
 )
 from novakit.api.placement.schemas import resource_providers as schemas
 from novakit.left_out import LeftOut
+from novakit.placement.records import ResourceProvider
 
 _LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
 
 
-def document(call: PlacementCall, row: Row) -> Document:
+def document(call: PlacementCall, provider: ResourceProvider) -> Document:
     """Describe a provider as of the version that was asked for."""
-    own = href(call, "resource_providers", row["id"])
+    own = href(call, "resource_providers", provider.id)
     links = [{"rel": "self", "href": own}]
     links += [{"rel": name, "href": f"{own}/{name}"} for name, since in _LINKS.items() if call.version >= since]
-    said = {"uuid": row["id"], "name": row["name"], "generation": row["generation"], "links": links}
+    said: Document = {"uuid": provider.id, "name": provider.name, "generation": provider.generation, "links": links}
     if call.version >= (1, 14):
-        said["parent_provider_uuid"], said["root_provider_uuid"] = row["parent_id"], row["root_id"]
+        said["parent_provider_uuid"], said["root_provider_uuid"] = provider.parent_id, provider.root_id
     return said
 
 
@@ -45,7 +46,7 @@ async def list_all(call: PlacementCall) -> web.Response:
     required, forbidden = query.traits(asked.getall("required", []), call.version)
     resources = query.resources(given["resources"]) if "resources" in given else {}
     await _check_names(call, resources, set().union(forbidden, *required))
-    rows = await call.service.providers.search(
+    found = await call.service.providers.search(
         id=kept_id(given["uuid"]) if "uuid" in given else None,
         name=given.get("name") or None,
         in_tree=kept_id(given["in_tree"]) if "in_tree" in given else None,
@@ -55,13 +56,13 @@ async def list_all(call: PlacementCall) -> web.Response:
         required=required,
         forbidden=forbidden,
     )
-    modified = max((row["updated_at"] for row in rows), default=None)
-    return await answer_long(call, _list(call, rows), len(rows), modified=modified)
+    modified = max((one.updated_at for one in found), default=None)
+    return await answer_long(call, _list(call, found), len(found), modified=modified)
 
 
-async def _list(call: PlacementCall, rows: Sequence[Row]) -> AsyncIterator[bytes]:
+async def _list(call: PlacementCall, found: Sequence[ResourceProvider]) -> AsyncIterator[bytes]:
     yield b'{"resource_providers":['
-    async for piece in members(rows, lambda some: [document(call, row) for row in some]):
+    async for piece in members(found, lambda some: [document(call, one) for one in some]):
         yield piece
     yield b"]}"
 
@@ -87,11 +88,11 @@ async def create(call: PlacementCall) -> web.Response:
         )
     id = world.new_id() if given.uuid is None else canonical_uuid(given.uuid)
     assert id is not None
-    row = await call.service.providers.create(id, given.name, _parent(given.parent_provider_uuid))
-    location = href(call, "resource_providers", row["id"])
+    provider = await call.service.providers.create(id, given.name, _parent(given.parent_provider_uuid))
+    location = href(call, "resource_providers", provider.id)
     if call.version < (1, 20):
         return answer(call, None, 201, location=location)
-    return answer(call, document(call, row), modified=row["updated_at"], location=location)
+    return answer(call, document(call, provider), modified=provider.updated_at, location=location)
 
 
 def _parent(said: str | None) -> str | None:
@@ -101,8 +102,8 @@ def _parent(said: str | None) -> str | None:
 async def show(call: PlacementCall) -> web.Response:
     """GET /resource_providers/{uuid}."""
     require_json(call, reads=True)
-    row = await call.service.providers.show(clean(call.path["uuid"]))
-    return answer(call, document(call, row), modified=row["updated_at"])
+    provider = await call.service.providers.show(clean(call.path["uuid"]))
+    return answer(call, document(call, provider), modified=provider.updated_at)
 
 
 async def update(call: PlacementCall) -> web.Response:
@@ -113,8 +114,10 @@ async def update(call: PlacementCall) -> web.Response:
     given = await body(call, schemas.PUT)
     said = given.parent_provider_uuid
     parent = said if isinstance(said, LeftOut) else _parent(said)
-    row = await call.service.providers.update(id, name=given.name, parent_id=parent, may_move=call.version >= (1, 37))
-    return answer(call, document(call, row), modified=row["updated_at"])
+    provider = await call.service.providers.update(
+        id, name=given.name, parent_id=parent, may_move=call.version >= (1, 37)
+    )
+    return answer(call, document(call, provider), modified=provider.updated_at)
 
 
 async def delete(call: PlacementCall) -> web.Response:

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from novakit import errors, world
-from novakit.api.documents import Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import PlacementCall, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
+from novakit.placement.records import ResourceProvider
 
 
 async def list_all(call: PlacementCall) -> web.Response:
@@ -75,9 +75,9 @@ async def list_of_provider(call: PlacementCall) -> web.Response:
     return _answer(call, *await call.service.providers.traits(clean(call.path["uuid"])))
 
 
-def _answer(call: PlacementCall, provider: Row, names: list[str]) -> web.Response:
-    said = {"traits": names, "resource_provider_generation": provider["generation"]}
-    return answer(call, said, modified=provider["updated_at"])
+def _answer(call: PlacementCall, provider: ResourceProvider, names: list[str]) -> web.Response:
+    said = {"traits": names, "resource_provider_generation": provider.generation}
+    return answer(call, said, modified=provider.updated_at)
 
 
 async def replace(call: PlacementCall) -> web.Response:
