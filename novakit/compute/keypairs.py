@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+from datetime import datetime
 
 import attrs
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,6 +21,25 @@ MAX_PUBLIC_KEY = 16384
 """Characters of a public key; the longest RSA key OpenSSH takes needs less than 3,000."""
 
 
+@attrs.frozen(kw_only=True)
+class Keypair:
+    """The public half of a user's key pair."""
+
+    number: int
+    """What clients are shown as its id; its name is what they ask by."""
+    user_id: str
+    name: str
+    type: str
+    fingerprint: str
+    public_key: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Row) -> "Keypair":
+        """Read a row."""
+        return cls(**row)
+
+
 @attrs.define
 class Keypairs:
     """The key pairs of every user."""
@@ -27,22 +47,23 @@ class Keypairs:
     _store: Store
     _quotas: Quotas
 
-    async def show(self, user_id: str, name: str) -> Row:
-        """Fetch one key pair. Raises NotFound when the user has none of that name."""
+    async def show(self, user_id: str, name: str) -> Keypair:
+        """Return one key pair. Raises NotFound when the user has none of that name."""
         async with self._store.read() as session:
             found = await rows.keypair(session, user_id, name)
         if found is None:
             raise errors.NotFound(f"Keypair {name} not found for user {user_id}")
-        return found
+        return Keypair.of(found)
 
-    async def page(self, user_id: str, *, limit: int | None = None, marker: str | None = None) -> list[Row]:
-        """Fetch a user's key pairs by name, after the marker. Raises BadRequest for an unknown marker."""
+    async def page(self, user_id: str, *, limit: int | None = None, marker: str | None = None) -> list[Keypair]:
+        """Return a user's key pairs by name, after the marker. Raises BadRequest for an unknown marker."""
         async with self._store.read() as session:
             if marker is not None and await rows.keypair(session, user_id, marker) is None:
                 raise errors.BadRequest(f"marker [{marker}] not found")
-            return await rows.of_user(session, user_id, limit=limit, after=marker)
+            found = await rows.of_user(session, user_id, limit=limit, after=marker)
+        return [*map(Keypair.of, found)]
 
-    async def add(self, project_id: str, user_id: str, name: str, public_key: str, kind: str = "ssh") -> Row:
+    async def add(self, project_id: str, user_id: str, name: str, public_key: str, kind: str = "ssh") -> Keypair:
         """Register a public key; the limit `key_pairs` of the caller's project says how many a user may have.
 
         Raises BadRequest for a bad key, Conflict for a name that is taken, Forbidden above the limit.
@@ -68,9 +89,9 @@ class Keypairs:
                 raise errors.Conflict(f"Key pair '{name}' already exists.")
             found = await rows.keypair(session, user_id, name)
         assert found is not None
-        return found
+        return Keypair.of(found)
 
-    async def generate(self, project_id: str, user_id: str, name: str, kind: str = "ssh") -> tuple[Row, str]:
+    async def generate(self, project_id: str, user_id: str, name: str, kind: str = "ssh") -> tuple[Keypair, str]:
         """Make a key pair, register its public half, and give the private half in OpenSSH's format; it is not kept."""
         public, private = await asyncio.to_thread(_ed25519)
         return await self.add(project_id, user_id, name, public, kind), private

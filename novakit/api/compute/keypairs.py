@@ -7,8 +7,9 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import keypairs as schemas
-from novakit.api.documents import Document, Row
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
+from novakit.compute.keypairs import Keypair
 
 BRIEF = ("name", "public_key", "fingerprint")
 
@@ -18,12 +19,12 @@ async def index(call: Call[Compute]) -> web.Response:
     user_id = _user(call)
     if call.version < (2, 35):
         found = await call.service.keypairs.page(user_id)
-        return reply({"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]})
+        return reply({"keypairs": [{"keypair": _view(call, each, BRIEF)} for each in found]})
     known_parameters(call, "user_id", "limit", "marker")
     limit, marker = limit_and_marker(call)
     found = await call.service.keypairs.page(user_id, limit=limit, marker=marker)
-    body: Document = {"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]}
-    if more := next_page(call, "os-keypairs", [row["name"] for row in found]):
+    body: Document = {"keypairs": [{"keypair": _view(call, each, BRIEF)} for each in found]}
+    if more := next_page(call, "os-keypairs", [each.name for each in found]):
         body["keypairs_links"] = more
     return reply(body)
 
@@ -31,15 +32,15 @@ async def index(call: Call[Compute]) -> web.Response:
 async def show(call: Call[Compute]) -> web.Response:
     """Show one key pair."""
     known_parameters(call, "user_id")
-    row = await call.service.keypairs.show(_user(call), part(call, "name"))
+    keypair = await call.service.keypairs.show(_user(call), part(call, "name"))
     more = {
-        "created_at": row["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%f"),
+        "created_at": keypair.created_at.strftime("%Y-%m-%dT%H:%M:%S.%f"),
         "deleted": False,
         "deleted_at": None,
-        "id": row["number"],
+        "id": keypair.number,
         "updated_at": None,
     }
-    return reply({"keypair": {**_view(call, row, (*BRIEF, "user_id")), **more}})
+    return reply({"keypair": {**_view(call, keypair, (*BRIEF, "user_id")), **more}})
 
 
 async def create(call: Call[Compute]) -> web.Response:
@@ -49,10 +50,10 @@ async def create(call: Call[Compute]) -> web.Response:
     call.authorize(call.rule, {"user_id": user_id})
     private, project_id = None, call.context.project_id or ""
     if new.public_key is not None:
-        row = await call.service.keypairs.add(project_id, user_id, new.name, new.public_key, new.type)
+        keypair = await call.service.keypairs.add(project_id, user_id, new.name, new.public_key, new.type)
     else:
-        row, private = await call.service.keypairs.generate(project_id, user_id, new.name, new.type)
-    shown = _view(call, row, (*BRIEF, "user_id"))
+        keypair, private = await call.service.keypairs.generate(project_id, user_id, new.name, new.type)
+    shown = _view(call, keypair, (*BRIEF, "user_id"))
     if private is not None:
         shown["private_key"] = private
     return reply({"keypair": shown}, status=201 if call.version >= (2, 2) else 200)
@@ -73,9 +74,9 @@ def _user(call: Call[Compute]) -> str:
     return user_id
 
 
-def _view(call: Call[Compute], row: Row, fields: tuple[str, ...]) -> Document:
+def _view(call: Call[Compute], keypair: Keypair, fields: tuple[str, ...]) -> Document:
     wanted = (*fields, "type") if call.version >= (2, 2) else fields
-    return {name: row[name] for name in wanted}
+    return {name: getattr(keypair, name) for name in wanted}
 
 
 ROUTES = [

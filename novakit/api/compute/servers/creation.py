@@ -187,7 +187,7 @@ async def _public_key(call: Call[Compute], name: str | None) -> str | None:
     if name is None:
         return None
     try:
-        return str((await call.service.keypairs.show(call.context.user_id, name))["public_key"])
+        return (await call.service.keypairs.show(call.context.user_id, name)).public_key
     except errors.NotFound as error:
         raise errors.BadRequest("Invalid key_name provided.") from error
 
