@@ -47,6 +47,26 @@ class Assignment:
     """The role that was given, where it implies this one."""
 
 
+@attrs.frozen(kw_only=True)
+class DirectoryEntry:
+    """One thing that the directory keeps, of whatever kind."""
+
+    id: str
+    values: Mapping[str, object]
+    """The attributes of its kind, by name."""
+    more: Mapping[str, object]
+    """Attributes that clients added, as they were sent."""
+
+
+_WITHHELD = frozenset({"id", "extra", "password_hash", "tokens_valid_from"})
+"""Columns that are no attributes; a password's hash is for a login alone."""
+_ATTRIBUTES = {kind: [each.name for each in of.c if each.name not in _WITHHELD] for kind, of in _TABLES.items()}
+
+
+def _entry(kind: Kind, row: Row) -> DirectoryEntry:
+    return DirectoryEntry(id=row["id"], values={name: row[name] for name in _ATTRIBUTES[kind]}, more=row["extra"] or {})
+
+
 @attrs.frozen
 class Directory:
     """The rows of identity, changed one transaction at a time."""
@@ -55,24 +75,25 @@ class Directory:
     changed: Callable[[], None]
     """Called after every change that may matter to a token."""
 
-    async def listed(self, kind: Kind, filters: Mapping[str, object] | None = None) -> Sequence[Row]:
+    async def listed(self, kind: Kind, filters: Mapping[str, object] | None = None) -> Sequence[DirectoryEntry]:
         """Fetch what equals the filters."""
         async with self.store.read() as session:
-            return await table.listed(session, _TABLES[kind], filters or {})
+            rows = await table.listed(session, _TABLES[kind], filters or {})
+        return [_entry(kind, row) for row in rows]
 
-    async def by_id(self, kind: Kind, key: str) -> Row:
+    async def by_id(self, kind: Kind, key: str) -> DirectoryEntry:
         """Fetch one. Raises NotFound."""
         async with self.store.read() as session:
             row = await table.by_id(session, _TABLES[kind], key)
         if row is None:
             raise missing(kind, key)
-        return row
+        return _entry(kind, row)
 
     def has(self, kind: Kind, attribute: str) -> bool:
         """Return whether a kind keeps this attribute in a column of its own, so that its list can be filtered by it."""
         return attribute in _TABLES[kind].c
 
-    async def create(self, values: DirectoryValues) -> Row:
+    async def create(self, values: DirectoryValues) -> DirectoryEntry:
         """Make one. Returns it. Raises Conflict where its name is taken."""
         of = _TABLES[values.KIND]
         row = {"id": new_id(), "extra": {}, **await _kept(of, values)}
@@ -82,9 +103,9 @@ class Directory:
             await table.create(session, of, row)
             made = await table.by_id(session, of, row["id"])
         assert made is not None
-        return made
+        return _entry(values.KIND, made)
 
-    async def update(self, key: str, values: DirectoryValues) -> Row:
+    async def update(self, key: str, values: DirectoryValues) -> DirectoryEntry:
         """Change one. Returns it; a new password or a disabled account ends the tokens of a user."""
         of = _TABLES[values.KIND]
         row = await _kept(of, values)
@@ -95,7 +116,7 @@ class Directory:
             after = await table.update(session, of, key, row)
         if after is None:
             raise missing(values.KIND, key)
-        return after
+        return _entry(values.KIND, after)
 
     async def delete(self, kind: Kind, key: str) -> None:
         """Remove one with its assignments. Raises NotFound."""
@@ -133,15 +154,17 @@ class Directory:
         async with self.store.read() as session:
             return await table.role_graph(session)
 
-    async def roles_of(self, user_id: str, target_id: str) -> Sequence[Row]:
+    async def roles_of(self, user_id: str, target_id: str) -> Sequence[DirectoryEntry]:
         """Fetch the roles that a user was given on a project or the system."""
         async with self.store.read() as session:
-            return await table.roles_of(session, user_id, target_id)
+            rows = await table.roles_of(session, user_id, target_id)
+        return [_entry("roles", row) for row in rows]
 
-    async def projects_of(self, user_id: str) -> Sequence[Row]:
+    async def projects_of(self, user_id: str) -> Sequence[DirectoryEntry]:
         """Fetch the projects on which a user has a role."""
         async with self.store.read() as session:
-            return await table.projects_of(session, user_id)
+            rows = await table.projects_of(session, user_id)
+        return [_entry("projects", row) for row in rows]
 
 
 def missing(kind: Kind, key: str) -> errors.NotFound:

@@ -43,15 +43,15 @@ async def revoke(call: Call[Identity]) -> web.Response:
 async def check(call: Call[Identity]) -> web.Response:
     """Return whether a user has a role."""
     user, target, role = _place(call)
-    if all(row["id"] != role for row in await call.service.directory.roles_of(user, target)):
+    if all(each.id != role for each in await call.service.directory.roles_of(user, target)):
         raise errors.NotFound(f"Could not find role assignment with role: {role}, user: {user}.")
     return reply(status=204)
 
 
 async def roles(call: Call[Identity]) -> web.Response:
     """List the roles that a user was given somewhere."""
-    rows = await call.service.directory.roles_of(call.path["user"], call.path.get("project", SYSTEM))
-    return reply(resources.collection(call, "roles", [resources.ROLE.document(call, row) for row in rows]))
+    given = await call.service.directory.roles_of(call.path["user"], call.path.get("project", SYSTEM))
+    return reply(resources.collection(call, "roles", [resources.ROLE.document(call, each) for each in given]))
 
 
 async def every(call: Call[Identity]) -> web.Response:
@@ -138,9 +138,9 @@ def _flag(query: MultiMapping[str], name: str) -> bool:
 async def _subtree(service: Identity, project: str) -> set[str]:
     """Return the ids of a project and of all below it."""
     found: set[str] = set()
-    below: dict[str, list[str]] = {}
-    for row in await service.directory.listed("projects"):
-        below.setdefault(row["parent_id"], []).append(row["id"])
+    below: dict[object, list[str]] = {}
+    for each in await service.directory.listed("projects"):
+        below.setdefault(each.values["parent_id"], []).append(each.id)
     rest = [project]
     while rest:
         if (one := rest.pop()) not in found:

@@ -9,11 +9,12 @@ from aiohttp import web
 from novakit import errors
 from novakit.api import ids, records
 from novakit.api.bodies import Definition
-from novakit.api.documents import Document, Row
+from novakit.api.documents import Document
 from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
 from novakit.api.service import Call, Handler, Route, reply
 from novakit.identity import Identity
+from novakit.identity.directory import DirectoryEntry
 from novakit.identity.values import (
     DirectoryValues,
     DomainValues,
@@ -65,13 +66,12 @@ class Noun:
     filters: Sequence[str] = ("name",)
     verbs: Sequence[str] = ("create", "list", "show", "update", "delete")
 
-    def document(self, call: Call[Identity], row: Row) -> Document:
-        """Write a row as clients read it."""
-        link = f"{call.service.url}/v3/{self.plural}/{row['id']}"
-        shown = {name: row[name] for name in self.shown if row[name] is not None or name not in _SILENT}
-        extra = row["extra"]
-        kept = extra if isinstance(extra, dict) else {}
-        return {**kept, "id": row["id"], **shown, **self.fixed, "links": {"self": link}}
+    def document(self, call: Call[Identity], entry: DirectoryEntry) -> Document:
+        """Write an entry as clients read it."""
+        link = f"{call.service.url}/v3/{self.plural}/{entry.id}"
+        values = entry.values
+        shown = {name: values[name] for name in self.shown if values[name] is not None or name not in _SILENT}
+        return {**entry.more, "id": entry.id, **shown, **self.fixed, "links": {"self": link}}
 
     def routes(self) -> list[Route]:
         """Return the routes of this noun."""
@@ -100,8 +100,8 @@ class Noun:
         async def create(call: Call[Identity]) -> web.Response:
             values = read(await call.json())
             kept = await _completed(call, self._with_extra(values, {}))
-            row = await call.service.directory.create(kept)
-            return reply({self.name: self.document(call, row)}, 201)
+            entry = await call.service.directory.create(kept)
+            return reply({self.name: self.document(call, entry)}, 201)
 
         return create
 
@@ -112,13 +112,13 @@ class Noun:
             directory = call.service.directory
             values = read(await call.json())
             before = await directory.by_id(self.plural, call.path["id"])
-            kept = self._with_extra(values, before["extra"] or {})
+            kept = self._with_extra(values, before.more)
             said = sent(kept)
             for name in [name for name in self.frozen if name in said]:
-                if said[name] != before[name]:
+                if said[name] != before.values[name]:
                     raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
-            row = await directory.update(call.path["id"], kept)
-            return reply({self.name: self.document(call, row)})
+            entry = await directory.update(call.path["id"], kept)
+            return reply({self.name: self.document(call, entry)})
 
         return update
 
@@ -142,8 +142,8 @@ class Noun:
         has = call.service.directory.has
         compared = [name for name in self.filters if has(self.plural, name) and name in call.query]
         exact = {name: filters.equal_to(name, call.query[name]) for name in compared}
-        rows = await call.service.directory.listed(self.plural, exact)
-        page, more = asked.page([self.document(call, row) for row in rows])
+        entries = await call.service.directory.listed(self.plural, exact)
+        page, more = asked.page([self.document(call, each) for each in entries])
         return reply(collection(call, self.plural, page, more=more))
 
     async def show_noun(self, call: Call[Identity]) -> web.Response:
@@ -151,13 +151,15 @@ class Noun:
         key = call.path["id"]
         target = {f"target.{self.name}.id": key}
         try:
-            row = await call.service.directory.by_id(self.plural, key)
+            entry = await call.service.directory.by_id(self.plural, key)
         except errors.NotFound:
             # Who may not see it is told the same whether it is there or not.
             call.authorize(call.rule, target)
             raise
-        call.authorize(call.rule, {**target, f"target.{self.name}.name": row["name"]} if "name" in row else target)
-        return reply({self.name: self.document(call, row)})
+        if "name" in entry.values:
+            target[f"target.{self.name}.name"] = str(entry.values["name"])
+        call.authorize(call.rule, target)
+        return reply({self.name: self.document(call, entry)})
 
     async def delete(self, call: Call[Identity]) -> web.Response:
         """Delete one by id."""
@@ -247,8 +249,8 @@ PROJECT = Noun(
 async def projects_of(call: Call[Identity], user_id: str) -> web.Response:
     """List the projects that a user has a role on, by the filters of all projects."""
     asked = _asked(PROJECT, call)
-    rows = await call.service.directory.projects_of(user_id)
-    page, more = asked.page([PROJECT.document(call, row) for row in rows])
+    entries = await call.service.directory.projects_of(user_id)
+    page, more = asked.page([PROJECT.document(call, each) for each in entries])
     return reply(collection(call, PROJECT.plural, page, more=more))
 
 

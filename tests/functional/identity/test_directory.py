@@ -19,3 +19,8 @@ async def test_the_command_line_administers(cloud: Any) -> None:
     assert "team" not in await cloud.cli("project", "list", "-f", "value", "-c", "Name")
     assert "identity" in await cloud.cli("endpoint", "list", "-f", "value")
     assert "compute" in await cloud.cli("service", "list", "-f", "value")
+
+
+async def test_what_the_directory_tells_of_users_holds_no_hash_of_a_password(cloud: Any) -> None:
+    users = await cloud.identity.directory.listed("users")
+    assert users and all("$" not in str(user) and "password_hash" not in user.values for user in users)
