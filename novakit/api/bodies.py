@@ -101,8 +101,20 @@ def shown(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
+def said(fault: Fault) -> str | None:
+    """Return what a schema says itself of a fault; None where it leaves that to the words of its service.
+
+    It stands under `says`: a sentence, or one for each rule. A service may fill in places of it, such as `{value}`.
+    """
+    says = fault.definition.get("says")
+    found = says.get(fault.rule) if isinstance(says, Mapping) else says
+    return None if found is None else str(found)
+
+
 def words(fault: Fault) -> errors.BadRequest:
     """Return what is wrong as the compute API does, and as every service does that has no words of its own."""
+    if (sentence := said(fault)) is not None:
+        return errors.BadRequest(sentence)
     where = fault.path[-1] if len(fault.path) > 1 else "body"
     if extra := unexpected(fault):
         return additional(extra)

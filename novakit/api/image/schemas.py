@@ -6,7 +6,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Definition, Fault, Schema, placed
+from novakit.api.bodies import BodyReader, Definition, Fault, Schema, placed, said
 from novakit.api.service import Call, Route, reply
 from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
@@ -49,11 +49,10 @@ READ_ONLY: Mapping[str, Mapping[str, object]] = {
 FORBIDDEN = frozenset({"locations", "direct_url", "deleted", "deleted_at", "stores"})
 """Names that mean something in image services and so are no properties."""
 PROPERTY = {"type": "string", "maxLength": 65535, "pattern": r"^[^\x00]*$"}
-_NAMES = {
-    "pattern": r"^[^\x00-\x1f]{1,255}\Z",
-    "says": "The name of a property has 1 to 255 characters and no control characters.",
+_names = {
+    "propertyNames": {"pattern": r"^[^\x00-\x1f]{1,255}\Z"},
+    "says": {"propertyNames": "The name of a property has 1 to 255 characters and no control characters."},
 }
-"""What properties may be called."""
 _READ_ONLY: Definition = {"not": {}, "says": "Attribute '{name}' is read-only."}
 _NOT_REMOVED: Definition = {"not": {}, "says": "Property {name} may not be removed."}
 _not_written = dict.fromkeys((*READ_ONLY, *sorted(FORBIDDEN)), _READ_ONLY)
@@ -61,7 +60,7 @@ NEW: Definition = {
     "type": "object",
     "properties": {**_not_written, **WRITABLE},
     "additionalProperties": PROPERTY,
-    "propertyNames": _NAMES,
+    **_names,
 }
 """What is said of an image that is to be made: its attributes, and properties of any other name."""
 CHANGED: Definition = {**NEW, "properties": {**_not_written, **WRITABLE, "id": _READ_ONLY}}
@@ -69,7 +68,7 @@ CHANGED: Definition = {**NEW, "properties": {**_not_written, **WRITABLE, "id": _
 REMOVED: Definition = {
     "type": "object",
     "properties": {**_not_written, **dict.fromkeys(WRITABLE, _NOT_REMOVED), "id": _READ_ONLY},
-    "propertyNames": _NAMES,
+    **_names,
 }
 """What is taken from an image, as an object with the names of it."""
 
@@ -115,17 +114,17 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
 
 
 def words(fault: Fault) -> errors.NovakitError:
-    """Return what is wrong with a body as the image API does: what a schema `says` of itself, or where it does not fit.
+    """Return what is wrong with a body as the image API does.
 
     What nobody may write is there for others to see, so it is forbidden and not malformed.
     """
+    sentence = (said(fault) or "").format(name=fault.path[-1], value=str(fault.value)[:128])
     if fault.rule == "not":
-        return errors.Forbidden(str(fault.definition["says"]).format(name=fault.path[-1]))
-    told = fault.definition["propertyNames"] if fault.rule == "propertyNames" else fault.definition
-    if "says" in told:
-        return errors.BadRequest(str(told["says"]).format(value=str(fault.value)[:128]))
-    place, said = placed(fault)
-    return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said}.")
+        return errors.Forbidden(sentence)
+    if sentence:
+        return errors.BadRequest(sentence)
+    place, why = placed(fault)
+    return errors.BadRequest(f"Provided object does not match schema 'image': {place} {why}.")
 
 
 async def publish(call: Call[Images]) -> web.Response:

@@ -1,13 +1,12 @@
 """Kinds of values in request bodies of the network API: a JSON schema each, which says itself what is wrong.
 
 Clients write numbers as texts and booleans as words; the records that are made of them hold numbers and booleans.
-What a schema says of a wrong value stands under `says`: a sentence, or one for each rule.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from novakit.api.bodies import Definition, Fault, absent, unexpected
+from novakit.api.bodies import Definition, Fault, absent, said, unexpected
 from novakit.api.records import FALSE, TRUE
 
 UUID = r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
@@ -26,10 +25,9 @@ def reason(fault: Fault) -> str:
         return f"unexpected keys {sorted(extra)[:5]}; known are {sorted(fault.definition['properties'])}."
     if absent(fault) is not None:
         return f"keys {[one for one in fault.definition['required'] if one not in fault.value]} are missing."
-    says = fault.definition.get("says", {})
-    said = says if isinstance(says, str) else says.get(fault.rule, "{value} is not taken.")
+    sentence = said(fault) or "{value} is not taken."
     length = len(fault.value) if isinstance(fault.value, list | str) else 0
-    return str(said).format(value=shown(fault.value), limit=fault.rule_definition, length=length)
+    return sentence.format(value=shown(fault.value), limit=fault.rule_definition, length=length)
 
 
 def _is_text(value: str) -> bool:
