@@ -8,6 +8,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api import ids
+from novakit.api.bodies import Definition
 from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
@@ -17,14 +18,41 @@ from novakit.identity import Identity
 from novakit.identity.directory import SYSTEM
 from novakit.identity.service import Grant, Scope
 
-_reference = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
-        "name": {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"},
-    },
+_names: Definition = {
+    "id": {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
+    "name": {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"},
 }
-_owned = {"type": "object", "properties": {**_reference["properties"], "domain": _reference}}  # type: ignore[dict-item]
+_reference: Definition = {"type": "object", "properties": _names}
+_domain_of_a_name: Definition = {
+    "anyOf": [{"required": [name], "properties": {name: {"minLength": 1}}} for name in ("id", "name")]
+}
+
+
+def _owned(what: str, **more: Definition) -> Definition:
+    """Describe what is named by its id, or by its name and its domain; `what` names it in refusals."""
+    no_domain = f"Expecting to find domain in {what}."
+    return {
+        "type": "object",
+        "required": list(more),
+        "properties": {**_names, "domain": _reference, **more},
+        "if": {"required": ["id"]},
+        "else": {
+            "allOf": [
+                {"required": ["name"], "says": f"Expecting to find id or name in {what}."},
+                {"required": ["domain"], "says": no_domain},
+            ],
+            "properties": {"domain": {**_domain_of_a_name, "says": no_domain}},
+        },
+    }
+
+
+def _shown_by(method: str, **otherwise: Definition) -> Definition:
+    """Describe that a proof by one method alone has what it is shown by."""
+    return {
+        "if": {"properties": {"methods": {"items": {"const": method}}}},
+        "then": {"required": [method], "says": f"Expecting to find {method} in identity."},
+        **otherwise,
+    }
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +133,41 @@ class Login:
     auth: Authentication
 
 
+_proof: Definition = {
+    "type": "object",
+    "required": ["methods"],
+    "properties": {
+        "methods": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string"}},
+        "password": {
+            "type": "object",
+            "required": ["user"],
+            "properties": {"user": _owned("user", password={"type": "string"})},
+        },
+        "token": {
+            "type": "object",
+            "required": ["id"],
+            "properties": {"id": {"type": "string", "minLength": 1}},
+        },
+    },
+    **_shown_by("password", **{"else": _shown_by("token")}),
+}
+_whole_system = 'Expecting to find {"all": true} in system.'
+_wanted_scope: Definition = {
+    "type": ["object", "string"],
+    "pattern": r"^unscoped\Z",
+    "maxProperties": 1,
+    "properties": {
+        "project": _owned("project"),
+        "domain": _reference,
+        "unscoped": {"type": "object"},
+        "system": {
+            "type": "object",
+            "required": ["all"],
+            "properties": {"all": {"type": "boolean", "enum": [True], "says": _whole_system}},
+            "says": {"required": _whole_system},
+        },
+    },
+}
 _read = checks.body(
     Login,
     {
@@ -114,46 +177,7 @@ _read = checks.body(
             "auth": {
                 "type": "object",
                 "required": ["identity"],
-                "properties": {
-                    "identity": {
-                        "type": "object",
-                        "required": ["methods"],
-                        "properties": {
-                            "methods": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string"}},
-                            "password": {
-                                "type": "object",
-                                "required": ["user"],
-                                "properties": {
-                                    "user": {
-                                        **_owned,
-                                        "required": ["password"],
-                                        "properties": {**_owned["properties"], "password": {"type": "string"}},  # type: ignore[dict-item]
-                                    }
-                                },
-                            },
-                            "token": {
-                                "type": "object",
-                                "required": ["id"],
-                                "properties": {"id": {"type": "string", "minLength": 1}},
-                            },
-                        },
-                    },
-                    "scope": {
-                        "oneOf": [
-                            {"const": "unscoped"},
-                            {
-                                "type": "object",
-                                "maxProperties": 1,
-                                "properties": {
-                                    "project": _owned,
-                                    "domain": _reference,
-                                    "unscoped": {"type": "object"},
-                                    "system": {"type": "object", "properties": {"all": {"type": "boolean"}}},
-                                },
-                            },
-                        ]
-                    },
-                },
+                "properties": {"identity": _proof, "scope": _wanted_scope},
             }
         },
     },
@@ -163,33 +187,26 @@ _read = checks.body(
 async def login(call: Call[Identity]) -> web.Response:
     """Return a token for a password, or for another token."""
     auth = _read(await call.json()).auth
-    scope = _scope(auth.scope)
-    match sorted(set(auth.identity.methods)):
-        case ["password"]:
-            text, grant = await _by_password(call.service, auth.identity.password, scope)
-        case ["token"]:
-            if auth.identity.token is None:
-                raise errors.BadRequest("Expecting to find token in identity.")
-            text, grant = await call.service.exchange(auth.identity.token.id, scope)
-        case _:
-            raise errors.Unauthorized("Attempted to authenticate with an unsupported method; use password or token.")
+    scope, proof = _scope(auth.scope), auth.identity
+    methods = set(proof.methods)
+    if methods == {"password"} and proof.password is not None:
+        text, grant = await _by_password(call.service, proof.password.user, scope)
+    elif methods == {"token"} and proof.token is not None:
+        text, grant = await call.service.exchange(proof.token.id, scope)
+    else:
+        raise errors.Unauthorized("Attempted to authenticate with an unsupported method; use password or token.")
     body = await document(call.service, grant, catalog="nocatalog" not in call.query)
     return reply(body, 201, {"X-Subject-Token": text, "Vary": "X-Auth-Token"})
 
 
-async def _by_password(service: Identity, said: PasswordLogin | None, scope: Scope) -> tuple[str, Grant]:
-    if said is None:
-        raise errors.BadRequest("Expecting to find password in identity.")
-    user = said.user
+async def _by_password(service: Identity, user: NamedUser, scope: Scope) -> tuple[str, Grant]:
     if user.id is not None:
         return await service.login(
             user_id=ids.kept(user.id), password=user.password, scope=scope, address=bucket(client_address())
         )
-    if user.name is None:
-        raise errors.BadRequest("Expecting to find id or name in user.")
     return await service.login(
-        user_name=user.name,
-        user_domain=_domain(user, "user"),
+        user_name=user.name or "",
+        user_domain=_domain(user),
         password=user.password,
         scope=scope,
         address=bucket(client_address()),
@@ -200,8 +217,6 @@ def _scope(said: str | WantedScope) -> Scope:
     if isinstance(said, str) or said.unscoped is not None:
         return Scope(unscoped=True)
     if said.system is not None:
-        if not said.system.all:
-            raise errors.BadRequest('Expecting to find {"all": true} in system.')
         return Scope(system=True)
     if said.domain is not None:
         raise errors.Unauthorized("There are no roles on domains here; ask for a project or the system.")
@@ -210,16 +225,12 @@ def _scope(said: str | WantedScope) -> Scope:
         return Scope()
     if project.id is not None:
         return Scope(project_id=ids.kept(project.id))
-    if project.name is None:
-        raise errors.BadRequest("Expecting to find id or name in project.")
-    return Scope(project_name=project.name, domain=_domain(project, "project"))
+    return Scope(project_name=project.name, domain=_domain(project))
 
 
-def _domain(said: NamedInDomain, what: str) -> str:
-    found = ids.kept(said.domain.id or "") or said.domain.name
-    if not found:
-        raise errors.BadRequest(f"Expecting to find domain in {what}.")
-    return found
+def _domain(said: NamedInDomain) -> str:
+    """Return the id or name of the domain that a name is in."""
+    return ids.kept(said.domain.id or "") or said.domain.name or ""
 
 
 async def document(service: Identity, grant: Grant, *, catalog: bool) -> dict[str, object]:

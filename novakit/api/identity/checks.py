@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Fault, Schema, placed
+from novakit.api.bodies import BodyReader, Fault, Schema, placed, said
 
 R = TypeVar("R")
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
@@ -23,5 +23,7 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
 
 def words(fault: Fault) -> errors.BadRequest:
     """Return what is wrong with a body as the identity API does."""
-    place, said = placed(fault)
-    return errors.BadRequest(f"Invalid input for {place}: {said}.")
+    if (sentence := said(fault)) is not None:
+        return errors.BadRequest(sentence)
+    place, why = placed(fault)
+    return errors.BadRequest(f"Invalid input for {place}: {why}.")

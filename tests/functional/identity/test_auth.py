@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from novakit.identity import Identity
 
 
@@ -58,3 +60,38 @@ async def test_whoever_guesses_is_made_to_wait_alike_under_both_names_of_a_domai
             assert (await cloud.login(user, "wrong", domain=domain))[0] == 401
         for domain in ({"id": "default"}, {"name": "Default"}):
             assert (await cloud.login(user, "wrong", domain=domain))[0] == 429, (user, domain)
+
+
+USER = {"name": "demo", "domain": {"id": "default"}, "password": "demo secret"}
+
+
+def proof(user: Any) -> dict[str, Any]:
+    return {"methods": ["password"], "password": {"user": user}}
+
+
+@pytest.mark.parametrize(
+    ("identity", "scope", "status", "told"),
+    [
+        ({"methods": ["password"]}, None, 400, "Expecting to find password in identity."),
+        ({"methods": ["token", "token"]}, None, 400, "Expecting to find token in identity."),
+        (proof({"password": "x"}), None, 400, "Expecting to find id or name in user."),
+        (proof({**USER, "domain": {}}), None, 400, "Expecting to find domain in user."),
+        (proof({**USER, "domain": {"id": "", "name": ""}}), None, 400, "Expecting to find domain in user."),
+        (proof({"name": "demo", "password": "x"}), None, 400, "Expecting to find domain in user."),
+        (proof({"id": "x"}), None, 400, "Invalid input for auth.identity.password.user: must contain ['password']"),
+        (proof(USER), {"project": {}}, 400, "Expecting to find id or name in project."),
+        (proof(USER), {"project": {"name": "demo"}}, 400, "Expecting to find domain in project."),
+        (proof(USER), {"system": {}}, 400, 'Expecting to find {"all": true} in system.'),
+        (proof(USER), {"system": {"all": False}}, 400, 'Expecting to find {"all": true} in system.'),
+        (proof(USER), "all", 400, "Invalid input for auth.scope: must match pattern"),
+        (proof(USER), {"domain": {"id": "default"}}, 401, "There are no roles on domains here"),
+        ({"methods": ["password", "token"]}, None, 401, "Attempted to authenticate with an unsupported method"),
+        (proof({**USER, "domain": {"id": "", "name": "Default"}}), None, 201, ""),
+    ],
+)
+async def test_a_login_is_held_to_its_schema_in_the_words_of_the_service(
+    cloud: Any, identity: Any, scope: Any, status: int, told: str
+) -> None:
+    auth = {"identity": identity} if scope is None else {"identity": identity, "scope": scope}
+    answer, said = await cloud.ask("POST", "/v3/auth/tokens", {"auth": auth})
+    assert (answer, told in said.get("error", {}).get("message", "")) == (status, True), said
