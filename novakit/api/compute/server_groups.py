@@ -2,19 +2,14 @@
 
 from aiohttp import web
 
-from novakit import errors
-from novakit.api.bodies import json_body
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import MAX_LIMIT
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import server_groups as schemas
 from novakit.api.documents import Document
 from novakit.api.queries import number
-from novakit.api.service import Call, Route, Version, reply, text
+from novakit.api.service import Call, Route, reply
 from novakit.compute.server_groups import ServerGroup
-
-SPELLED_SINCE = (2, 64)
-"""From here on a group has one `policy`, and `rules`; before, `policies`, a list of one."""
 
 
 async def index(call: Call[Compute]) -> web.Response:
@@ -36,32 +31,10 @@ async def show(call: Call[Compute]) -> web.Response:
 
 async def create(call: Call[Compute]) -> web.Response:
     """Make a group."""
-    body = await json_body(call)
-    _refuse_other_versions(call.version, body.get("server_group"))
-    new = schemas.create.record(call.version, body)
+    new = await schemas.create.read(call)
     policy = new.policies[0] if new.policy is None else new.policy
-    if new.rules and policy != "anti-affinity":
-        raise errors.BadRequest("Only anti-affinity policy supports rules.")
     made = await call.service.server_groups.create(call.context, new.name, policy, new.rules)
     return reply({"server_group": _view(call, made)})
-
-
-def _refuse_other_versions(version: Version, asked: object) -> None:
-    """Say which microversion a request needs that is right in another one; raise `BadRequest`."""
-    if not isinstance(asked, dict):
-        return
-    fields = set(asked)
-    if version >= SPELLED_SINCE and "policies" in fields:
-        raise errors.BadRequest(f"'policies' is for microversions before 2.64; {text(version)} takes 'policy', a text.")
-    if version < SPELLED_SINCE and fields & {"policy", "rules"}:
-        named = " and ".join(f"'{name}'" for name in ("policy", "rules") if name in fields)
-        verb = "need" if len(fields & {"policy", "rules"}) == 2 else "needs"
-        raise errors.BadRequest(
-            f"{named} {verb} microversion 2.64 or later; {text(version)} takes 'policies', a list of one."
-        )
-    policies = asked.get("policies")
-    if version < schemas.SOFT_SINCE and isinstance(policies, list) and any(each in schemas.SOFT for each in policies):
-        raise errors.BadRequest(f"Soft policies need microversion {text(schemas.SOFT_SINCE)} or later.")
 
 
 async def delete(call: Call[Compute]) -> web.Response:

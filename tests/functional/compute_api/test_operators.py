@@ -1,3 +1,5 @@
+import pytest
+
 from novakit.store.compute import refused_hosts
 
 OTHERS = "5b2f1f40-0000-4000-8000-000000000001"
@@ -25,6 +27,25 @@ async def test_services_are_listed_and_switched_by_id_and_by_name(api, host):
     assert (await api("PUT", "/v2.1/os-services/enable", {**who, "host": "nowhere"}, as_="admin")).status == 404
     assert (await api("PUT", "/v2.1/os-services/enable", {**who, "binary": "nova-api"}, as_="admin")).status == 400
     assert (await api("GET", "/v2.1/os-services")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("place", "version", "body", "words"),
+    [
+        ("none", "2.53", {}, "No updates were requested. Fields 'status' or 'forced_down' should be specified."),
+        ("none", "2.53", {"disabled_reason": "x"}, "Specifying 'disabled_reason' needs status 'disabled'."),
+        (
+            "none",
+            "2.53",
+            {"status": "enabled", "disabled_reason": "x"},
+            "Specifying 'disabled_reason' when status is 'enabled' is invalid.",
+        ),
+        ("disable-log-reason", "2.1", {"host": "alpha", "binary": "nova-compute"}, "Missing disabled reason field"),
+    ],
+)
+async def test_a_change_of_a_service_is_held_to_its_schema(api, host, place, version, body, words):
+    answer = await api("PUT", f"/v2.1/os-services/{place}", body, as_="admin", version=version)
+    assert (answer.status, answer.body["badRequest"]["message"]) == (400, words)
 
 
 async def test_a_refused_host_that_names_its_deployment_oddly_breaks_no_list(api, host, store):

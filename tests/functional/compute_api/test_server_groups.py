@@ -6,10 +6,10 @@ import pytest
 @pytest.mark.parametrize(
     ("version", "group", "words"),
     [
-        ("2.63", {"policy": "affinity"}, "'policy' needs microversion 2.64 or later; 2.63 takes 'policies'"),
+        ("2.63", {"policy": "affinity"}, "'policy' needs microversion 2.64 or later; earlier ones take 'policies'"),
         ("2.1", {"policy": "affinity", "rules": {}}, "'policy' and 'rules' need microversion 2.64"),
         ("2.15", {"policies": ["affinity"], "rules": {}}, "'rules' needs microversion 2.64"),
-        ("2.64", {"policies": ["affinity"]}, "'policies' is for microversions before 2.64; 2.64 takes 'policy'"),
+        ("2.64", {"policies": ["affinity"]}, "'policies' is for microversions before 2.64; later ones take 'policy'"),
         ("2.14", {"policies": ["soft-affinity"]}, "Soft policies need microversion 2.15"),
         ("2.14", {"policies": [[]]}, "Invalid input"),
         ("2.14", [], "Invalid input"),

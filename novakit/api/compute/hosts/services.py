@@ -31,14 +31,6 @@ async def update(call: Call[Compute]) -> web.Response:
     host = next((each for each in await call.service.hosts.services() if each.service_id == wanted), None)
     if host is None:
         raise errors.NotFound(f"Service {wanted} not found.")
-    if asked == schemas.ServiceChange():
-        raise errors.BadRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
-    if asked.disabled_reason is not None and asked.status != "disabled":
-        raise errors.BadRequest(
-            "Specifying 'disabled_reason' when status is 'enabled' is invalid."
-            if asked.status
-            else "Specifying 'disabled_reason' needs status 'disabled'."
-        )
     values: dict[str, object] = {}
     if asked.status is not None:
         values = {"enabled": asked.status == "enabled", "disabled_reason": asked.disabled_reason}
@@ -61,11 +53,10 @@ async def _by_name(call: Call[Compute], verb: str) -> web.Response:
         values: dict[str, object] = {"forced_down": down.forced_down}
         shown: dict[str, object] = dict(values)
     elif verb in ("enable", "disable", "disable-log-reason"):
-        named = await schemas.by_name.read(call)
+        form = schemas.with_reason if verb == "disable-log-reason" else schemas.by_name
+        named = await form.read(call)
         host, binary = named.host, named.binary
         reason = named.disabled_reason if verb == "disable-log-reason" else None
-        if verb == "disable-log-reason" and reason is None:
-            raise errors.BadRequest("Missing disabled reason field")
         values = {"enabled": verb == "enable", "disabled_reason": reason}
         shown = {"status": "enabled" if verb == "enable" else "disabled"}
         if reason:

@@ -36,22 +36,40 @@ class ServiceChange:
     forced_down: bool | None = None
 
 
-by_name = Body(NamedService, [((2, 1), types.record({**_who, "disabled_reason": _reason}, ["host", "binary"]))])
+_named = types.record({**_who, "disabled_reason": _reason}, ["host", "binary"])
+by_name = Body(NamedService, [((2, 1), _named)])
+with_reason = Body(
+    NamedService,
+    [((2, 1), {**_named, "allOf": [{"required": ["disabled_reason"], "says": "Missing disabled reason field"}]})],
+)
 force_down = Body(
     ForceDown, [((2, 11), types.record({**_who, "forced_down": types.boolean}, ["host", "binary", "forced_down"]))]
 )
+_change: types.Schema = {
+    "status": {"type": "string", "enum": ["enabled", "disabled"]},
+    "disabled_reason": _reason,
+    "forced_down": types.boolean,
+}
+_disabled: types.Schema = {
+    "allOf": [{"required": ["status"], "says": "Specifying 'disabled_reason' needs status 'disabled'."}],
+    "properties": {
+        "status": {"const": "disabled", "says": "Specifying 'disabled_reason' when status is 'enabled' is invalid."}
+    },
+}
 update = Body(
     ServiceChange,
     [
         (
             (2, 53),
-            types.record(
-                {
-                    "status": {"type": "string", "enum": ["enabled", "disabled"]},
-                    "disabled_reason": _reason,
-                    "forced_down": types.boolean,
-                }
-            ),
+            {
+                **types.record(_change),
+                "minProperties": 1,
+                "if": {"required": ["disabled_reason"]},
+                "then": _disabled,
+                "says": {
+                    "minProperties": "No updates were requested. Fields 'status' or 'forced_down' should be specified."
+                },
+            },
         )
     ],
 )

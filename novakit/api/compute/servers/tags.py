@@ -5,17 +5,29 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import Fault, Schema
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import root_url
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import server_details as schemas
+from novakit.api.compute.schemas import types
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
-MAX_TAGS, MAX_LENGTH = 50, 60
-"""As the compute API's reference says: tags of a server, and characters of one."""
+MAX_TAGS = 50
+"""Tags of a server, as the compute API's reference says."""
 SINCE = (2, 26)
 """The version from which servers have tags."""
+
+
+def _words(fault: Fault) -> errors.BadRequest:
+    return errors.BadRequest(
+        f"Tag '{str(fault.value)[:80]}' is invalid. It must be a non empty string without characters '/' and ',', at "
+        f"most {types.tag['maxLength']} characters long."
+    )
+
+
+_tag = Schema(types.tag, _words)
 
 
 async def index(call: Call[Compute]) -> web.Response:
@@ -49,11 +61,7 @@ async def check(call: Call[Compute]) -> web.Response:
 async def add(call: Call[Compute]) -> web.Response:
     """Add one tag: 201 when it is new, else 204."""
     server, tag = await server_of(call), part(call, "tag")
-    if not tag or len(tag) > MAX_LENGTH or "," in tag or "/" in tag:
-        raise errors.BadRequest(
-            f"Tag '{tag[:80]}' is invalid. It must be a non empty string without characters '/' and ',', at most "
-            f"{MAX_LENGTH} characters long."
-        )
+    _tag.check(tag)
     new = False
 
     def change(known: Sequence[str]) -> list[str]:
