@@ -298,6 +298,22 @@ class Body(Versions, Generic[R]):
         return self.record(call.version, await json_body(call))
 
 
+class ActionBody:
+    """A body of one key, which names an action: each has a schema of its own, checked once its rule has been asked."""
+
+    def __init__(self, refusal: str, known: Sequence[str] | None = None) -> None:
+        """Refuse, with a sentence, a body of another form, and one that names no known action where they are listed."""
+        names: Definition = {} if known is None else {"propertyNames": {"enum": list(known)}}
+        definition = {"type": "object", "minProperties": 1, "maxProperties": 1, **names, "says": refusal}
+        self._schema = Schema(definition)
+
+    async def read(self, call: Call[S]) -> tuple[str, dict[str, object]]:
+        """Return the name of the action, and the whole body. Raises BadRequest."""
+        body = await json_body(call)
+        self._schema.check(body)
+        return next(iter(body)), body
+
+
 async def json_body(call: Call[S]) -> dict[str, object]:
     """Read the body as a JSON object without NUL characters, which no database text can hold."""
     body = await call.json()

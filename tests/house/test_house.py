@@ -66,6 +66,41 @@ def test_the_check_for_bare_seams_sees_each_of_them(tmp_path: Path) -> None:
     }
 
 
+def _looked_into(text: str) -> list[int]:
+    """List the lines that read a body and do not hand it on at once, so that it is looked into before its schema."""
+    tree = ast.parse(text)
+    handed = {id(one) for node in ast.walk(tree) if isinstance(node, ast.Call) for one in node.args}
+    reads = re.compile(r"await (\w+\.json|(\w+\.)?json_body)\(.*\)")
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Await) and reads.fullmatch(ast.unparse(node)) and id(node) not in handed
+    ]
+
+
+def test_a_body_goes_to_its_schema_before_a_handler_sees_it() -> None:
+    checker = CORE / "api" / "bodies.py"
+    paths = [path for path in sorted((CORE / "api").rglob("*.py")) if path != checker]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in paths for line in _looked_into(path.read_text())]
+    assert not found, "say in a schema what the body must be (novakit/api/bodies.py): " + ", ".join(found)
+    knows = [path for path in sorted(CORE.rglob("*.py")) if "fastjsonschema" in path.read_text()]
+    assert knows == [checker], "there is one checker of bodies"
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("body = await call.json()", [1]),
+        ("body = (await call.json()).get('x')", [1]),
+        ("body = await bodies.json_body(call)", [1]),
+        ("new = _read(await call.json()).user", []),
+        ("new = await FORM.read(call)", []),
+    ],
+)
+def test_the_check_for_bodies_sees_each_that_is_looked_into(line: str, lines: list[int]) -> None:
+    assert _looked_into(line) == lines
+
+
 def _assigned_twice(text: str) -> list[str]:
     """List the names that a module gives a value more than once at its top, where the second changes what the first
     users of the name mean."""

@@ -86,10 +86,10 @@ async def _the(resource: Resource[D, N, C], call: NetworkCall) -> D:
 
 async def create(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Make one, or several in one transaction."""
-    body = await call.json()
-    values = [resource.new.record(one, call) for one in resource.new.things(body)]
+    sent = resource.new.sent(await call.json())
+    values = [resource.new.record(one, call) for one in sent.things]
     made = _views(call, resource, await resource.things(call.service).create(call.context, values))
-    return reply({resource.many: [*made]} if resource.many in body else {resource.one: made[0]}, 201)
+    return reply({resource.many: [*made]} if sent.are_listed else {resource.one: made[0]}, 201)
 
 
 async def update(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:

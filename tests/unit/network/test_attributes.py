@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from novakit import errors
-from novakit.api.network.bodies.attributes import MOST_AT_ONCE, AttributesBody
+from novakit.api.network.bodies.attributes import MOST_AT_ONCE, AttributesBody, Sent
 from novakit.api.network.handlers import RESOURCES, NetworkCall
 from novakit.api.network.networks import NETWORKS
 from novakit.api.network.ports import PORTS
@@ -148,13 +148,14 @@ def test_what_is_wrong_with_a_thing_is_told_as_neutron_does(sent: object, told: 
 )
 def test_a_body_is_checked_whole_before_anything_is_made_of_it(body: dict[str, object], told: str) -> None:
     with pytest.raises(errors.BadRequest) as refused:
-        PORTS.new.things(body)
+        PORTS.new.sent(body)
     assert (refused.value.message, refused.value.kind) == (told, "HTTPBadRequest")
 
 
-def test_a_body_of_several_has_each() -> None:
+def test_a_body_has_one_thing_or_a_list() -> None:
     one, two = {"network_id": str(ID)}, {"network_id": str(ID), "name": "two"}
-    assert PORTS.new.things({"ports": [one, two]}) == (one, two)
+    assert PORTS.new.sent({"ports": [one, two]}) == Sent([one, two], are_listed=True)
+    assert PORTS.new.sent({"port": one}) == Sent([one], are_listed=False)
 
 
 def test_a_change_is_of_one_thing() -> None:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api import ids
+from novakit.api.bodies import ActionBody
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
@@ -18,6 +19,8 @@ from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
 
+_ACTIONS = ("addTenantAccess", "removeTenantAccess")
+_action = ActionBody(f"There is no such action: flavors have {' and '.join(_ACTIONS)}.", _ACTIONS)
 QUERY = ("limit", "marker", "is_public", "minRam", "minDisk", "sort_key", "sort_dir")
 
 
@@ -124,18 +127,16 @@ async def list_access(call: Call[Compute]) -> web.Response:
 async def act(call: Call[Compute]) -> web.Response:
     """Give a project access to a private flavor, or take it away."""
     flavor_id = _id(call)
-    body = await call.json()
-    if "addTenantAccess" in body:
+    name, body = await _action.read(call)
+    if name == "addTenantAccess":
         call.authorize("os_compute_api:os-flavor-access:add_tenant_access")
         project_id = ids.kept(schemas.add_tenant_access.record(call.version, body).tenant)
         await require_project(call, project_id)
         projects = await call.service.flavors.grant(flavor_id, project_id, refuse_public=call.version >= (2, 7))
-    elif "removeTenantAccess" in body:
+    else:
         call.authorize("os_compute_api:os-flavor-access:remove_tenant_access")
         project_id = ids.kept(schemas.remove_tenant_access.record(call.version, body).tenant)
         projects = await call.service.flavors.revoke(flavor_id, project_id)
-    else:
-        raise errors.BadRequest("There is no such action: flavors have addTenantAccess and removeTenantAccess.")
     return _access(flavor_id, projects)
 
 

@@ -5,7 +5,7 @@ import re
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import json_body
+from novakit.api.bodies import ActionBody
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import part
 from novakit.api.compute.policies import AGGREGATE_ACTIONS
@@ -17,7 +17,8 @@ from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, HostAggregate
 from novakit.left_out import LeftOut
 
-ACTIONS = ("add_host", "remove_host", "set_metadata")
+_ACTIONS = ("add_host", "remove_host", "set_metadata")
+_action = ActionBody(f"There is no such action: aggregates have {', '.join(_ACTIONS)}.", _ACTIONS)
 
 
 async def index(call: Call[Compute]) -> web.Response:
@@ -56,10 +57,7 @@ async def delete(call: Call[Compute]) -> web.Response:
 
 async def act(call: Call[Compute]) -> web.Response:
     """Put a host in, take one out, or change the metadata."""
-    body = await json_body(call)
-    name = next(iter(body), "")
-    if len(body) != 1 or name not in ACTIONS:
-        raise errors.BadRequest(f"There is no such action: aggregates have {', '.join(ACTIONS)}.")
+    name, body = await _action.read(call)
     call.authorize(AGGREGATE_ACTIONS[name])
     aggregates, aggregate_id = call.service.aggregates, _id(call)
     if name == "add_host":

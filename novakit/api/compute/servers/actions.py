@@ -7,7 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api import records
-from novakit.api.bodies import Versions, json_body, wrapped
+from novakit.api.bodies import ActionBody, Versions, wrapped
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.schemas import not_served
 from novakit.api.compute.schemas import server_actions as schemas
@@ -84,12 +84,12 @@ BODIES: Mapping[str, Versions] = {
 }
 
 
+_action = ActionBody('The body must hold exactly one action, such as {"os-stop": null}.')
+
+
 async def act(call: Call[Compute]) -> web.Response:
     """Do one thing to a server."""
-    body = await json_body(call)
-    if len(body) != 1:
-        raise errors.BadRequest('The body must hold exactly one action, such as {"os-stop": null}.')
-    name = next(iter(body))
+    name, body = await _action.read(call)
     action = EVERY.get(name)
     if action is None or not action.is_in(call.version):
         raise errors.BadRequest(f"There is no such action: {name[:80]}")

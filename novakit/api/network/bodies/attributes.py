@@ -1,7 +1,7 @@
 """Attributes that a client may send, who may, and the records of the domain that are made of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 import attrs
 
@@ -68,6 +68,14 @@ LATER = ("port",)
 """What has rules that depend on the network it is on: the domain asks them, once it has found the network."""
 
 
+@attrs.frozen
+class Sent:
+    """What a body says: of one thing, or of a list of things, which is answered with a list."""
+
+    things: Sequence[Given]
+    are_listed: bool
+
+
 @attrs.frozen(kw_only=True)
 class AttributesBody(Generic[R]):
     """What may be said of one thing where it is made or changed, and the record that the domain gets of it.
@@ -124,16 +132,16 @@ class AttributesBody(Generic[R]):
     def _takes(self, attribute: Attribute) -> bool:
         return attribute.post if self.verb == "create" else attribute.put
 
-    def things(self, body: Mapping[str, object]) -> Sequence[Given]:
-        """Return what a body says of each thing. Raises BadRequest with the name of the attribute that is wrong."""
+    def sent(self, body: Mapping[str, object]) -> Sent:
+        """Return what a body says. Raises BadRequest with the name of the attribute that is wrong."""
         self.schema.check(body)
         if self.many is not None and self.many in body:
-            return records.read(tuple[Given, ...], body[self.many])
-        return [records.read(Given, body if self.bare else body[self.what])]
+            return Sent(cast(list[Given], body[self.many]), are_listed=True)
+        return Sent([cast(Given, body if self.bare else body[self.what])], are_listed=False)
 
     def thing(self, body: Mapping[str, object]) -> Given:
-        """Return what the body says of its one thing; raises as `things` does."""
-        (one,) = self.things(body)
+        """Return what the body says of its one thing; raises as `sent` does."""
+        (one,) = self.sent(body).things
         return one
 
     def record(self, given: Given, call: Call[Networks]) -> R:
