@@ -10,8 +10,8 @@ all hosts and then up to `LOOKS` times about some of them: 1.3 ms at 1,000 hosts
 """
 
 import heapq
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, Unpack
 
 import attrs
 import numpy as np
@@ -24,14 +24,17 @@ from novakit.calls.decisions import (
     DecisionRecord,
     DecisionRequest,
     DecisionStage,
+    GivenDevice,
     HostWeight,
     Miss,
     NearestMiss,
+    TriedHost,
     written,
 )
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline, Stage
 from novakit.scheduler.pipeline.steps import AnyPipelineStep, Broken, PipelineStep, applies_mask, reasons
+from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
 OUT_OF_ORDER = "The scheduler could not decide: one of its checks is broken."
@@ -39,6 +42,24 @@ TOP = 5
 """Hosts whose weights are kept."""
 LOOKS = 100
 """Questions to filters on the way to the nearest miss; two for each halving of the hosts are the rule."""
+
+
+class DecisionChange(TypedDict, total=False):
+    """What becomes known of a decision after its pass of the filters: fields of its record."""
+
+    server_id: str
+    request_id: str
+    message: str
+    with_decision: str
+    next_best_of: str
+    timings: Mapping[str, float]
+    host: str | None
+    node: str | None
+    availability_zone: str | None
+    alternates: tuple[str, ...] | None
+    conflicts: tuple[TriedHost, ...]
+    numa: tuple[Taken, ...]
+    devices: tuple[GivenDevice, ...]
 
 
 @attrs.define
@@ -55,7 +76,7 @@ class Decision:
     """For operators."""
     removed: Sequence[tuple[AnyPipelineStep, int]] = attrs.field(factory=tuple, repr=False)
     """How many hosts each filter removed for it; nothing where an earlier decision's pass served again."""
-    _more: dict[str, Any] = attrs.field(factory=dict)
+    _more: DecisionChange = attrs.field(factory=DecisionChange)
     """What was added and is not in the record yet: to make one anew costs 10 µs, and three things are added to most."""
 
     @property
@@ -65,7 +86,7 @@ class Decision:
             self._record, self._more = attrs.evolve(self._record, **self._more), {}
         return self._record
 
-    def add(self, **fields: Any) -> None:
+    def add(self, **fields: Unpack[DecisionChange]) -> None:
         """Write down more of it."""
         self._more |= fields
 

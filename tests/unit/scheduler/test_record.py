@@ -1,13 +1,14 @@
 """What a decision keeps of its reasons."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import attrs
 import numpy as np
 import orjson
 import pytest
 
+from novakit.calls.decisions import DecisionRecord
 from novakit.scheduler.pipeline import record
 from novakit_hookspecs.scheduling import FilterSpec, Reason
 from novakit_hookspecs.testing.asks import ask
@@ -61,3 +62,7 @@ async def test_whatever_a_reason_says_can_be_stored_and_read(said: Any, message:
     assert message in decision.message
     assert orjson.loads(orjson.dumps(decision.row()["record"]))["filters"][-1]["reasons"][0]["message"] == message
     assert len(orjson.dumps(decision.row()["record"])) < 20_000
+
+
+def test_what_is_added_to_a_decision_are_fields_of_its_record_with_their_types() -> None:
+    assert get_type_hints(record.DecisionChange).items() <= get_type_hints(DecisionRecord).items()
