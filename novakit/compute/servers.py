@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -99,7 +99,7 @@ class Servers:
                 refuse_locked(context, row)
             check(f"update {column}", EDITS[column], server_id, row["vm_state"], row["task_state"])
             value = change(row[column])
-            await rows.change(session, server_id, **{column: value})
+            await rows.change(session, server_id, **cast(rows.ServerColumns, {column: value}))
             session.followed_by(partial(self._tell_changed, server_id))
         return value
 

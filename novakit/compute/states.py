@@ -8,6 +8,7 @@ two changes at once one is refused, on every database; `novakit.conductor.moves`
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Unpack
 
 import attrs
 import sqlalchemy as sa
@@ -85,9 +86,9 @@ class Move:
         """Return the task_states it is possible in while the server is in this vm_state."""
         return self.before.get(ANY) or self.before.get(vm_state, ())
 
-    def target(self) -> dict[str, str | None]:
+    def target(self) -> servers.ServerColumns:
         """Return the columns that it sets."""
-        kept = {} if self.vm_state is None else {"vm_state": self.vm_state}
+        kept: servers.ServerColumns = {} if self.vm_state is None else {"vm_state": self.vm_state}
         return {**kept, "task_state": self.task_state}
 
 
@@ -116,7 +117,7 @@ class Moved:
 
     server_id: str
     move: Move
-    values: Mapping[str, object] = attrs.field(factory=dict)
+    values: servers.ServerColumns = attrs.field(factory=servers.ServerColumns)
 
     async def __call__(self, session: Session) -> None:
         """Write it; raise `UndefinedMove` where the server is in no state that the move begins from."""
@@ -158,10 +159,15 @@ def _may_follow(before: "Move", after: "Move") -> bool:
 
 
 async def move_if(
-    session: Session, server_id: str, move: Move, *conditions: sa.ColumnElement[bool], **values: object
+    session: Session,
+    server_id: str,
+    move: Move,
+    *conditions: sa.ColumnElement[bool],
+    **values: Unpack[servers.ServerColumns],
 ) -> bool:
     """Make a move and set columns with it, where the server is in a state that allows it. Returns whether it was."""
-    return await servers.change_if(session, server_id, _is_before(move), *conditions, **{**values, **move.target()})
+    written: servers.ServerColumns = {**values, **move.target()}
+    return await servers.change_if(session, server_id, _is_before(move), *conditions, **written)
 
 
 @cache

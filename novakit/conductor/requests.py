@@ -128,7 +128,7 @@ def _check_state(verb: AnyVerb, row: Row) -> None:
         raise errors.Conflict(f"Cannot '{verb.kind}' instance {row['id']} while it is in vm_state {row['vm_state']}")
 
 
-async def _move(session: Session, kind: str, move: Move, row: Row, values: Mapping[str, object]) -> None:
+async def _move(session: Session, kind: str, move: Move, row: Row, values: servers.ServerColumns) -> None:
     state = row["vm_state"], row["task_state"]
     check(kind, move, row["id"], *state)
     same = servers.in_states({state[0]: [state[1]]})

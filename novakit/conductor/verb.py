@@ -6,7 +6,7 @@ Nothing else names it: `VERBS` finds it there, the API serves its action by it, 
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
@@ -16,6 +16,7 @@ from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import AnyWork, Commit, Failure, HandedOver, M, Memory, Work, move_of, require_own_names
 from novakit.context import RequestContext
+from novakit.store.compute.servers import ServerColumns
 from novakit.store.engine import Row, Session
 from novakit.store.operations import OperationRow
 from novakit_hookspecs.plain import to_plain
@@ -134,7 +135,7 @@ class Begun(Generic[M]):
     memory: M
     event: str = REQUEST
     """The move that is made at once."""
-    values: Mapping[str, Any] = attrs.field(factory=dict)
+    values: ServerColumns = attrs.field(factory=ServerColumns)
     """Columns of the server that are set with it."""
     cancels: bool = False
     """Whether operations under way are to stop: this one takes their place."""

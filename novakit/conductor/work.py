@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, Unpack, runtime_checkable
 
 import attrs
 
@@ -23,6 +23,7 @@ from novakit.calls.host import GuestNote
 from novakit.compute.states import Move, Moved
 from novakit.concurrency.deadlines import Alarm
 from novakit.network import PortInfo
+from novakit.store.compute.servers import ServerColumns
 from novakit.store.engine import Row, Session
 from novakit.store.operations import OperationRow, StepEvent
 from novakit_hookspecs.fields import mapping_field
@@ -282,7 +283,7 @@ class Work(Generic[M]):
             left = {name: value for name, value in self.beside.unknown.items() if name not in SECRETS}
             self.beside = attrs.evolve(self.beside, unknown=left)
 
-    def moved(self, event: str, **values: object) -> Moved:
+    def moved(self, event: str, **values: Unpack[ServerColumns]) -> Moved:
         """Make a move of the verb's table, setting columns with it, the commit of a step."""
         return Moved(server_id=self.server_id, move=move_of(self.moves, event), values=values)
 

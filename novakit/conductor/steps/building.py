@@ -30,6 +30,7 @@ from novakit.errors import InsufficientStorage, NotFound
 from novakit.image import DEACTIVATED
 from novakit.network import PortInfo
 from novakit.store.compute import left_guests, strangers
+from novakit.store.compute.servers import ServerColumns
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
@@ -77,6 +78,8 @@ class Building(Memory):
 
 
 B = TypeVar("B", bound=Building)
+STAYS: ServerColumns = {}
+"""Nothing is set in a server's row when it leaves a host: the row says where it was until another one is chosen."""
 TAKEN = "{} has a guest of this server that is newer than the database, which was restored from a backup."
 
 
@@ -90,7 +93,7 @@ async def server_of(work: AnyWork, parts: Parts) -> Row:
     return server
 
 
-async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
+async def find_host(work: Work[B], parts: Parts) -> ServerColumns:
     """Have a host chosen and claimed, and return the server's columns that say which. Raises Failed without one."""
     server, memory = await server_of(work, parts), work.memory
     if work.attempt > 1:
@@ -113,13 +116,13 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
         alternates=tuple([each.host for each in result.alternates]),
     )
     work.seen.chosen = result.host
-    placed: dict[str, object] = {"host": result.host, "node": result.node, "availability_zone": zone}
+    placed: ServerColumns = {"host": result.host, "node": result.node, "availability_zone": zone}
     # The config drive and the guest's note tell where the server is, and are written from what was read before that.
     work.seen.server = cast(Row, {**server, **placed})
     return placed
 
 
-async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
+async def wire_there(work: Work[B], parts: Parts, left: ServerColumns = STAYS) -> None:
     """Have the chosen host wire the ports; where it goes down before it was asked for a guest, another one is chosen.
 
     One that was asked may have the guest and only be cut off, and no guest may run twice: it is waited for, as long as
@@ -130,13 +133,13 @@ async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
     try:
         await parts.wiring.ensure(host)
     except Unreachable as error:
-        raise await _unasked(work, parts, error, **left) from error
+        raise await _unasked(work, parts, error, left) from error
     if work.memory.unasked is not None:
         work.memory = attrs.evolve(work.memory, unasked=None)
         raise Postponed(f"{host} answers again", 0.01)
 
 
-async def _unasked(work: Work[B], parts: Parts, error: Unreachable, **left: object) -> Exception:
+async def _unasked(work: Work[B], parts: Parts, error: Unreachable, left: ServerColumns) -> Exception:
     """Return how a build goes on whose host does not answer and was, this time, asked for no guest."""
     host = work.host
     if host not in (work.seen.chosen, work.memory.unasked):
@@ -144,7 +147,7 @@ async def _unasked(work: Work[B], parts: Parts, error: Unreachable, **left: obje
     work.memory = attrs.evolve(work.memory, unasked=host)
     # Where no other host fits, this one is waited for: it may only start anew.
     if work.memory.alternates and await clearing.is_down(parts, host):
-        return elsewhere(work, parts, error, **left)
+        return elsewhere(work, parts, error, left)
     return error
 
 
@@ -161,14 +164,14 @@ async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
 
 
 async def build_guest(
-    work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None, **left: object
+    work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None, left: ServerColumns = STAYS
 ) -> Power:
     """Have the host build the guest from an image and start it. Raises RemoteError when the host cannot.
 
     `left` is what `elsewhere` takes: a server without networks comes here first upon a host that has gone down.
     """
     if work.memory.unasked is not None:
-        await wire_there(work, parts, **left)
+        await wire_there(work, parts, left)
     server, memory = await server_of(work, parts), work.memory
     ports = await _ports_of(work, parts)
     try:
@@ -179,7 +182,7 @@ async def build_guest(
         await parts.store.settled(work.seen.commits)
         guest = await parts.hosts.at(str(memory.host)).build(work.id, plan)
     except NotTaken as error:
-        raise await _unasked(work, parts, error, **left) from error
+        raise await _unasked(work, parts, error, left) from error
     except RemoteBusy as error:
         await parts.wiring.ensure(str(memory.host))
         raise Postponed(str(error), 0.5) from error
@@ -265,7 +268,7 @@ async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
     await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
 
 
-def elsewhere(work: Work[B], parts: Parts, error: BusError, **left: object) -> Exception:
+def elsewhere(work: Work[B], parts: Parts, error: BusError, left: ServerColumns = STAYS) -> Exception:
     """Return how a build that failed goes on: `Rewind` to another host, or the error itself where no other is tried.
 
     The request is at fault, the server is bound to this host, or it was tried often enough.

@@ -53,6 +53,10 @@ _DASHED, _NO_LABEL = re.compile(r"[\s_.]"), re.compile(r"[^a-z0-9-]")
 """What is a dash in a host name, and what is left out of it."""
 
 
+LEFT: servers.ServerColumns = {"host": None, "node": None}
+"""What the row of a server says that is on no host yet, or has left one."""
+
+
 @attrs.frozen(kw_only=True)
 class Creating(building.Building):
     """What a create remembers."""
@@ -88,7 +92,7 @@ async def wire(work: Work[Creating], parts: Parts) -> Commit:
     # Host and ports are committed by now; what others commit until the guest is asked for need not be waited for.
     work.seen.commits = parts.store.commits
     if work.memory.networks:
-        await building.wire_there(work, parts, host=None, node=None)
+        await building.wire_there(work, parts, LEFT)
     return work.moved("wire")
 
 
@@ -96,10 +100,10 @@ async def build(work: Work[Creating], parts: Parts) -> Commit:
     """Have the host fetch the image, build the guest and start it."""
     server = await building.server_of(work, parts)
     try:
-        password, left = work.memory.admin_pass, {"host": None, "node": None}
-        power = await building.build_guest(work, parts, server["image_id"], admin_pass=password, **left)
+        password = work.memory.admin_pass
+        power = await building.build_guest(work, parts, server["image_id"], admin_pass=password, left=LEFT)
     except RemoteError as error:
-        raise building.elsewhere(work, parts, error, host=None, node=None) from error
+        raise building.elsewhere(work, parts, error, LEFT) from error
     launched = await building.note_end(work, parts)
     return work.moved("build", power_state=POWER_NUMBERS[power], launched_at=launched, progress=0)
 
@@ -109,7 +113,7 @@ async def undo(work: Work[Creating], parts: Parts) -> Commit:
     await _clear(work, parts)
 
     async def commit(session: Session) -> None:
-        await servers.change(session, work.server_id, host=None, node=None)
+        await servers.change(session, work.server_id, **LEFT)
 
     return commit
 

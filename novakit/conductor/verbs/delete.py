@@ -36,7 +36,7 @@ async def begin(asked: Asked) -> Begun[Deleting]:
     """Cancel what is under way, for the delete takes its place."""
     kept = await snapshot_of(asked.session, asked.server)
     await operations.trim(asked.session, asked.server["id"], operations.MOST_OF_DELETED)
-    values = {"progress": 0, "fault": _cut(asked.server["fault"])}
+    values: servers.ServerColumns = {"progress": 0, "fault": _cut(asked.server["fault"])}
     return Begun(memory=Deleting(snapshot=kept), values=values, cancels=True)
 
 
@@ -76,7 +76,7 @@ async def forget(work: Work[Deleting], parts: Parts) -> Commit:
         ended = None if work.memory.may_remain else now
         if ended is None and work.memory.host:
             await left_guests.put(session, work.memory.host, work.server_id)
-        gone = {**servers.DROPPED, "power_state": 0, "terminated_at": ended, "deleted_at": now}
+        gone: servers.ServerColumns = {**servers.DROPPED, "power_state": 0, "terminated_at": ended, "deleted_at": now}
         if not await move_if(session, work.server_id, DELETE.move("forget"), **gone):
             # A server that is gone already is what was wanted; one that somebody has moved is deleted nevertheless.
             await move_if(session, work.server_id, DELETE.move(REQUEST))

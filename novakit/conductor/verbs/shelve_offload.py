@@ -29,11 +29,12 @@ async def offload(work: AnyWork, parts: Parts) -> Commit:
     can be unshelved from there.
     """
     await clear_host(parts, work.server_id, work.memory.host)
-    nowhere = {"host": None, "node": None, "availability_zone": None}
+    nowhere: servers.ServerColumns = {"host": None, "node": None, "availability_zone": None}
 
     async def commit(session: Session) -> None:
         await parts.placement.release(session, work.server_id)
-        if await move_if(session, work.server_id, OFFLOAD, fault=None, **nowhere):
+        offloaded: servers.ServerColumns = {**nowhere, "fault": None}
+        if await move_if(session, work.server_id, OFFLOAD, **offloaded):
             return
         await servers.change(session, work.server_id, **nowhere)
         await move_if(session, work.server_id, GONE)

@@ -164,13 +164,14 @@ async def forget(work: Work[Unshelving], parts: Parts) -> Commit:
     """
     if work.memory.snapshot:
         await _drop(parts, work.memory.snapshot)
-    reached = {
+    reached: servers.ServerColumns = {
         "power_state": number(work.memory.power or Power.RUNNING),
         "launched_at": await building.note_end(work, parts),
     }
 
     async def commit(session: Session) -> None:
-        if not await move_if(session, work.server_id, UNSHELVE.move("forget"), fault=None, **reached):
+        unshelved: servers.ServerColumns = {**reached, "fault": None}
+        if not await move_if(session, work.server_id, UNSHELVE.move("forget"), **unshelved):
             await servers.change(session, work.server_id, **reached)
 
     return commit

@@ -1,8 +1,9 @@
 """Servers: one row each, kept after deletion so that it can still be listed."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any, TypedDict, Unpack, cast
 
 import attrs
 import orjson
@@ -76,7 +77,39 @@ LENGTHS: Mapping[str, int] = {
 """Characters that a column takes at most; PostgreSQL refuses longer texts, and SQLite keeps them."""
 
 
-DROPPED: Mapping[str, Any] = {
+class ServerColumns(TypedDict, total=False):
+    """Columns of a server that are set once it is there; those that are left out stay."""
+
+    name: str
+    description: str | None
+    hostname: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    host: str | None
+    node: str | None
+    availability_zone: str | None
+    pinned_availability_zone: str | None
+    image_properties: Mapping[str, object]
+    public_key: str | None
+    metadata: Mapping[str, str]
+    tags: Sequence[str]
+    user_data: str | None
+    access_ip_v4: str | None
+    access_ip_v6: str | None
+    auto_disk_config: bool
+    locked_by: str | None
+    locked_reason: str | None
+    scheduler_hints: Mapping[str, object]
+    fault: Mapping[str, object] | None
+    progress: int
+    updated_at: datetime
+    launched_at: datetime | None
+    terminated_at: datetime | None
+    deleted_at: datetime | None
+
+
+DROPPED: ServerColumns = {
     "user_data": None,
     "public_key": None,
     "metadata": {},
@@ -139,7 +172,7 @@ async def some(session: Session, ids: Iterable[str]) -> list[Row]:
     return await session.all(_SOME, {"keys": list(ids)})
 
 
-async def change(session: Session, server_id: str, **values: object) -> bool:
+async def change(session: Session, server_id: str, **values: Unpack[ServerColumns]) -> bool:
     """Set columns of one server that is not deleted. Returns whether there is one."""
     statement = (
         sa.update(servers)
@@ -154,7 +187,7 @@ class Change:
     """Sets columns of one server that is not deleted, alone or with many others at once."""
 
     server_id: str
-    values: Mapping[str, Any]
+    values: ServerColumns
 
     async def __call__(self, session: Session) -> None:
         """Write this change."""
@@ -180,11 +213,13 @@ def _update(names: tuple[str, ...]) -> sa.Update:
     return sa.update(servers).where(servers.c.id == sa.bindparam("key"), alive).values(values)
 
 
-async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: object) -> bool:
+async def change_if(
+    session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: Unpack[ServerColumns]
+) -> bool:
     """Set columns of one server while `conditions` hold. Returns whether they did."""
-    values = {"updated_at": world.now(), **values}
-    statement = _update(tuple(values)).where(*conditions)
-    return await session.changed(statement, {"key": server_id, **_new(values)}) > 0
+    written = {"updated_at": world.now(), **values}
+    statement = _update(tuple(written)).where(*conditions)
+    return await session.changed(statement, {"key": server_id, **_new(written)}) > 0
 
 
 async def change_each_if(session: Session, condition: sa.ColumnElement[bool], rows: Sequence[Mapping[str, Any]]) -> int:

@@ -15,7 +15,7 @@ from novakit.bus.enrolments import Enrolments
 from novakit.conductor.retention import Retention
 from novakit.conductor.steps import building
 from novakit.conductor.steps.clearing import clear_host
-from novakit.conductor.verbs.create import CREATE, Creating
+from novakit.conductor.verbs.create import CREATE, LEFT, Creating
 from novakit.conductor.work import Rewind, Work
 from novakit.config import ConductorOptions
 from novakit.store import Store
@@ -96,10 +96,12 @@ async def test_a_host_that_a_create_left_is_known_before_it_is_asked_to_clear_up
             await servers.change(session, id, vm_state="building", task_state="spawning")
         about = {"server_id": id, "project_id": "p", "user_id": "u", "request_id": "r", "attempt": 0, "events": []}
         work = Work(id=world.new_id(), kind="create", moves=CREATE.moves, memory=Creating(host="a"), **about)
-        rewind = building.elsewhere(work, cloud.parts, RemoteError("X", "no"), host=None, node=None)
+        rewind = building.elsewhere(work, cloud.parts, RemoteError("X", "no"), LEFT)
         assert isinstance(rewind, Rewind) and rewind.commit is not None and work.memory.left == "a"
         async with store.write() as session:
             await rewind.commit(session)
+            left = await servers.server(session, id)
+        assert left is not None and (left["host"], left["node"], left["task_state"]) == (None, None, "scheduling")
         assert await _left(cloud, "a") == {id}
         await cloud.report(3)
         assert await _left(cloud, "a") == {id}, "the guest is there still: only its server is elsewhere"
