@@ -24,7 +24,7 @@ from novakit.compute import guest_metadata
 from novakit.conductor.guests import age
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import clearing
-from novakit.conductor.work import AnyWork, Failed, Memory, Postponed, Rewind, Work
+from novakit.conductor.work import AnyWork, Failed, Memory, Postponed, Rewind, Work, evolve
 from novakit.context import SERVICE
 from novakit.errors import InsufficientStorage, NotFound
 from novakit.image import DEACTIVATED
@@ -103,10 +103,11 @@ async def find_host(work: Work[B], parts: Parts) -> ServerColumns:
         earlier = {server["id"]: Earlier(decision_id=str(memory.decision), hosts=memory.alternates)}
     (result,) = await parts.scheduler.select((ask(server, work.request_id, memory),), earlier)
     if isinstance(result, Refusal):
-        work.memory = attrs.evolve(memory, decision=result.decision_id)
+        work.memory = evolve(memory, decision=result.decision_id)
         raise _refusal(result, memory.failures, memory.full)
     zone = result.availability_zone or "nova"
-    work.remember(
+    work.memory = evolve(
+        memory,
         decision=result.decision_id,
         host=result.host,
         node=result.node,
@@ -135,7 +136,7 @@ async def wire_there(work: Work[B], parts: Parts, left: ServerColumns = STAYS) -
     except Unreachable as error:
         raise await _unasked(work, parts, error, left) from error
     if work.memory.unasked is not None:
-        work.memory = attrs.evolve(work.memory, unasked=None)
+        work.memory = evolve(work.memory, unasked=None)
         raise Postponed(f"{host} answers again", 0.01)
 
 
@@ -144,7 +145,7 @@ async def _unasked(work: Work[B], parts: Parts, error: Unreachable, left: Server
     host = work.host
     if host not in (work.seen.chosen, work.memory.unasked):
         return error
-    work.memory = attrs.evolve(work.memory, unasked=host)
+    work.memory = evolve(work.memory, unasked=host)
     # Where no other host fits, this one is waited for: it may only start anew.
     if work.memory.alternates and await clearing.is_down(parts, host):
         return elsewhere(work, parts, error, left)
@@ -264,7 +265,7 @@ async def _meet(work: Work[B], parts: Parts, ports: Collection[str]) -> Power | 
 async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
     """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own."""
     host = work.host
-    work.remember(builds=(*work.memory.builds, (host, worked)))
+    work.memory = evolve(work.memory, builds=(*work.memory.builds, (host, worked)))
     await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
 
 
@@ -280,7 +281,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, left: ServerColumns 
         return error
     host = str(memory.host)
     work.end("Error", str(error))
-    work.memory = attrs.evolve(
+    work.memory = evolve(
         memory,
         host=None,
         node=None,

@@ -22,7 +22,7 @@ from novakit.conductor.moves import NEW
 from novakit.conductor.verb import Verb
 from novakit.conductor.verbs import ACTIONS, VERBS
 from novakit.conductor.verbs.create import CREATE, Creating
-from novakit.conductor.work import ENGINE_NAMES, EngineMemory, Failure, HandedOver, Memory, Seen, remembered
+from novakit.conductor.work import ENGINE_NAMES, EngineMemory, Failure, HandedOver, Memory, Seen, evolve, remembered
 from novakit.network import Requested
 from novakit_hookspecs.plain import to_plain
 
@@ -192,8 +192,6 @@ def test_a_trace_is_written_under_the_name_under_which_messages_carry_it() -> No
 
 def test_what_an_operation_learns_takes_the_place_of_what_it_knew_and_nothing_else_is_lost() -> None:
     memory = Creating(networks=(Requested(network_id="n"),), admin_pass="x", excluded=("a",), tries=2)
-    work = CREATE.work(_row(to_plain(memory)))
-    work.remember(host="h", excluded=["a", "b"])
-    assert work.memory == attrs.evolve(memory, host="h", excluded=("a", "b"))
+    assert evolve(memory, host="h", excluded=["a", "b"]) == attrs.evolve(memory, host="h", excluded=("a", "b"))
     with pytest.raises(TypeError):
-        work.remember(unknown=1)
+        evolve(memory, unknown=1)
