@@ -44,8 +44,11 @@ class FieldCheck(language.Check):
         return str(value) == found["value"]
 
 
-def fault_of(text: str, attributes: Collection[str] = GIVEN) -> str | None:
-    """Return what is wrong with one check, or None; `attributes` are what things have that rules are about."""
+def fault_of(text: str, attributes: Collection[str] | None = GIVEN) -> str | None:
+    """Return what is wrong with one check, or None.
+
+    `attributes` are what things have that rules are about; None takes every attribute.
+    """
     try:
         check: object = language.parse(text)
         levels = _levels(check)
@@ -60,7 +63,7 @@ def fault_of(text: str, attributes: Collection[str] = GIVEN) -> str | None:
     return next((fault for leaf in leaves if (fault := _fault_of_leaf(leaf, text, attributes))), None)
 
 
-def _fault_of_leaf(leaf: Any, text: str, attributes: Collection[str]) -> str | None:
+def _fault_of_leaf(leaf: Any, text: str, attributes: Collection[str] | None) -> str | None:
     kind, match = getattr(leaf, "kind", ""), getattr(leaf, "match", "")
     if kind in REMOTE:
         return f"{quoted(text)} asks a server over HTTP, which is not served: every request would wait for it"
@@ -76,7 +79,7 @@ def _fault_of_leaf(leaf: Any, text: str, attributes: Collection[str]) -> str | N
     if kind and kind not in _KINDS and not _is_literal(kind) and not _callers_have(kind):
         return f"{quoted(f'{kind}:{match}')} asks for what no caller has; {_nearest(kind, (*_KINDS, *_SOMEBODY))}"
     for name in _attributes(leaf):
-        if name not in attributes:
+        if attributes is not None and name not in attributes:
             return (
                 f"{quoted(f'{kind}:{match}')} is about {quoted(name)}, which nothing has; {_nearest(name, attributes)}"
             )
@@ -147,6 +150,17 @@ def references(text: str) -> Iterator[str]:
     for leaf in _leaves(language.parse(text)):
         if getattr(leaf, "kind", "") == "rule":
             yield leaf.match
+
+
+def reached(checks: Mapping[str, str], asked: Iterable[str]) -> set[str]:
+    """Return the names of rules that are asked, and of all that they refer to; some of those may not be there."""
+    waiting, met = list(asked), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in met:
+            met.add(name)
+            waiting += references(checks[name]) if name in checks else ()
+    return met
 
 
 def lacking(checks: Mapping[str, str], asked: Iterable[str]) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from novakit.config import files
 from novakit.config.quoting import located, named, quoted
 from novakit.errors import ConfigError
 from novakit.policy import language
-from novakit.policy.checks import attributes, fault_among, fault_of, lacking, references
+from novakit.policy.checks import attributes, fault_among, fault_of, lacking, reached, references
 from novakit.policy.rules import GIVEN
 
 log = structlog.get_logger(__name__)
@@ -135,14 +135,18 @@ class PolicyFile:
                     f'{self._shown}: the rule {quoted(name)} takes a check as a text, such as "role:member", '
                     f"not {quoted(text)}."
                 )
-            if fault := fault_of(text, told):
+            if fault := fault_of(text, None):
                 raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
             rules[name] = text
+        every = {name: text for table in self.known.values() for name, text in table.items()}
+        # What nobody asks may be about things that only the public services have.
+        for name in sorted(reached({**every, **rules}, self._names) & set(rules)):
+            if fault := fault_of(rules[name], told):
+                raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
         for service, table in self.known.items():
             self._check_references({**table, **rules}, table, service)
         # What is in no table, a service meets only where a rule of its own refers to it; it may be meant for any.
         apart = [name for name in rules if name not in self._names]
-        every = {name: text for table in self.known.values() for name, text in table.items()}
         self._check_references({**every, **rules}, apart)
         return rules
 
