@@ -72,6 +72,10 @@ def own(context: RequestContext) -> Target:
     return target
 
 
+OWN = frozenset(own(RequestContext(request_id="", user_id="", project_id="")))
+"""What `own` tells of a thing."""
+
+
 def credentials(context: RequestContext) -> dict[str, object]:
     """Write a caller as the checks of oslo.policy read it."""
     said: dict[str, Any] = {

@@ -13,7 +13,7 @@ from novakit.policy.checks import attributes, fault_of, references
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, foreign
 from novakit.policy.rules import own, table
 
-DELETE = "os_compute_api:servers:delete"
+DELETE, SHOW = "os_compute_api:servers:delete", "os_compute_api:servers:show"
 
 
 def compute(file: PolicyFile | None = None) -> Policy:
@@ -101,6 +101,40 @@ def test_decisions_about_ever_new_things_are_not_remembered_without_end(monkeypa
         assert not policy.allows(ASKER, "asked", {"project_id": str(number)})
         assert policy.allows(ASKER, "asked", {"project_id": "p"})
     assert len(policy._decided) <= 4
+
+
+def test_things_that_differ_in_nothing_that_a_rule_asks_for_share_a_decision() -> None:
+    rules = table(("asked", "project_id:%(project_id)s or rule:named", (), ""), ("named", "'n':%(name)s", (), ""))
+    policy = Policy("any", rules)
+    for number in range(5):
+        assert not policy.allows(ASKER, "asked", {"project_id": "q", "name": "m", "id": str(number)})
+    assert len(policy._decided) == 1
+    assert policy.allows(ASKER, "asked", {"project_id": "q", "name": "n", "id": "0"})
+    assert policy.asks("asked") == ("name", "project_id")
+    with pytest.raises(KeyError):
+        policy.allows(ASKER, "nothing", {"project_id": "q"})
+
+
+def test_what_an_operator_says_otherwise_of_changes_the_rules_that_refer_to_it_and_no_others() -> None:
+    file = PolicyFile()
+    policy = compute(file)
+    assert not policy.changed
+    file.overrides = {"project_member_or_admin": "role:a", SHOW: RULES[SHOW].check}
+    file.revision += 1
+    policy.refresh()
+    assert {DELETE, "project_member_or_admin"} <= policy.changed
+    assert not {SHOW, "context_is_admin", "os_compute_api:limits"} & policy.changed
+
+
+def test_a_rule_hangs_on_a_thing_where_the_operator_asks_for_more_than_whose_it_is() -> None:
+    file = PolicyFile()
+    policy = compute(file)
+    for check, hangs in (("role:a and project_id:%(project_id)s", False), ("not 'a':%(name)s", True)):
+        file.overrides = {DELETE: check}
+        file.revision += 1
+        policy.refresh()
+        assert policy.hangs_on_more(DELETE) is hangs
+        assert not policy.hangs_on_more(SHOW)
 
 
 @pytest.mark.parametrize(
