@@ -190,6 +190,8 @@ class Route:
     """The rule of the service's policy that a caller must meet before the handler is called."""
     rules: Mapping[str, str] = {}
     """Instead of `rule` where the body says what is to be done: the rule of each action, which the handler asks."""
+    asks_of_things: bool = False
+    """Whether the handler asks it of each thing; one that hangs on more than whose that is, only the handler asks."""
     cost: Cost = Cost.ORDINARY
     """Which share of the process it takes from."""
 
@@ -243,6 +245,8 @@ class Service(Generic[S]):
     shape: ErrorShape
     policies: Mapping[str, PolicyRule] = {}
     """The policy table: every rule that a route or a handler asks, with its public name and default."""
+    told: frozenset[str] = frozenset()
+    """What its rules are told of things beside what rules of every service are."""
     admin: str = "context_is_admin"
     """The rule by which a caller is an administrator of this service."""
     denied: Callable[[str], errors.Forbidden] = lambda rule: errors.Forbidden(
@@ -330,7 +334,7 @@ class Service(Generic[S]):
                             require_own_project(request, context.project_id)
                             context = policy.admitted(context)
                         call = Call(request, service, request_id, version, policy, route.rule or "", context)
-                        if route.rule is not None:
+                        if route.rule is not None and not (route.asks_of_things and policy.hangs_on_more(route.rule)):
                             call.authorize(route.rule)
                         if entrance.admit is not None and _makes(request.method, route):
                             entrance.admit()

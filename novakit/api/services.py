@@ -21,7 +21,14 @@ SERVICES: tuple[Service[Any], ...] = (
 
 def policy_file(config: Config) -> PolicyFile:
     """Read what an operator says otherwise than the tables. Raises ConfigError when it is not understood."""
-    return PolicyFile.open(config.policy_file, required=config.policy.file is not None, known=default_checks())
+    return PolicyFile.open(
+        config.policy_file, required=config.policy.file is not None, known=default_checks(), told=told()
+    )
+
+
+def told() -> frozenset[str]:
+    """Name what rules are told of the things of some service."""
+    return frozenset().union(*(service.told for service in SERVICES))
 
 
 def default_checks() -> Tables:

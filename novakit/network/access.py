@@ -1,5 +1,6 @@
 """Who may see and do what on the network."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from novakit.context import RequestContext
@@ -31,6 +32,16 @@ def owns(context: RequestContext, row: StoredResource) -> bool:
 def reach(context: RequestContext) -> str | None:
     """Name the project whose things the caller sees; None for an admin, who sees everybody's."""
     return None if context.is_admin else context.project_id or "-"
+
+
+def plain(value: object) -> str | bool | None:
+    """Return an attribute as the checks of rules read it: what is no text and no flag as Python writes it."""
+    return value if value is None or isinstance(value, str | bool) else str(value)
+
+
+def described(one: str, many: str, attributes: Mapping[str, object]) -> dict[str, str | bool | None]:
+    """Describe a thing by its kind, as in `%(network:project_id)s` and `field:networks:shared=True`."""
+    return {f"{kind}:{name}": plain(value) for kind in (one, many) for name, value in attributes.items()}
 
 
 async def the_network(session: Session, context: RequestContext, key: str, *, lock: bool = False) -> StoredNetwork:

@@ -9,7 +9,7 @@ import attrs
 from novakit.context import RequestContext, Target
 from novakit.left_out import LEFT_OUT, LeftOut, either, sent
 from novakit.network import interfaces, quotas
-from novakit.network.access import owns, project_of, the_network, the_own
+from novakit.network.access import described, owns, plain, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, new_mac, number_of, range_of, read_mac, usable
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
 from novakit.network.records import AddressPair, Id, WantedAddress
@@ -43,6 +43,15 @@ GUARDED: Mapping[str, str] = {
     "binding:vnic_type": "vnic_type",
 }
 """Attributes with rules of their own, such as `create_port:mac_address`, and their fields."""
+TOLD: Mapping[str, str] = {
+    **{name: name for name in ("name", "description", "admin_state_up", "device_id", "device_owner")},
+    "mac_address": "mac",
+    "port_security_enabled": "port_security",
+    "binding:host_id": "host",
+    "binding:vnic_type": "vnic_type",
+    "dns_name": "hostname",
+}
+"""What rules are told of a port, and the fields that have it."""
 COLUMNS = ("name", "description", "admin_state_up", "device_id", "device_owner", "hostname", "vnic_type", "profile")
 """What is written as it was sent; null leaves it as it is."""
 
@@ -154,7 +163,7 @@ def _require_short(profile: Mapping[str, object] | LeftOut | None) -> None:
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:
     """Refuse what only the owner of the network may choose, so that nobody takes another's place on a shared one."""
-    target = _target(network, project, values.device_owner or "")
+    target = _target(network, project, {name: either(getattr(values, field), None) for name, field in TOLD.items()})
     if not context.may("create_port", target):
         raise disallowed("create_port")
     if not network.admin_state_up and not owns(context, network):
@@ -164,17 +173,19 @@ def _guard(context: RequestContext, network: StoredNetwork, project: str, values
     _guard_values(context, "create_port", target, values)
 
 
-def _target(network: StoredNetwork, project: str, device_owner: str) -> Target:
-    """Describe a port to the policy: whose it is, whose its network is, and what it is for."""
-    return {
-        "project_id": project,
-        "tenant_id": project,
-        "network:project_id": network.project_id,
-        "network:tenant_id": network.project_id,
-        "networks:shared": network.shared,
-        "networks:router:external": network.external,
-        "port:device_owner": device_owner,
+def _target(network: StoredNetwork, project: str, port: Mapping[str, object]) -> Target:
+    """Describe a port to the policy: whose it is, what is known or asked of it, and its network."""
+    own = {**port, "project_id": project, "tenant_id": project, "network_id": network.id}
+    its = {
+        "id": network.id,
+        "name": network.name,
+        "shared": network.shared,
+        "router:external": network.external,
+        "project_id": network.project_id,
+        "tenant_id": network.project_id,
     }
+    named = {name: plain(value) for name, value in own.items()}
+    return {**described("network", "networks", its), **described("port", "ports", own), **named}
 
 
 def _guard_values(context: RequestContext, rule: str, target: Target, values: PortChange) -> None:
@@ -343,7 +354,9 @@ def _guard_change(context: RequestContext, network: StoredNetwork, row: StoredPo
             if field in told:
                 raise conflict("ServicePortInUse", f"{name} of port {row.id} follows from {row.device_owner}.")
     changed = attrs.evolve(values, device_owner=LEFT_OUT) if values.device_owner == row.device_owner else values
-    _guard_values(context, "update_port", _target(network, row.project_id, changed.device_owner or ""), changed)
+    told = sent(changed)
+    port = {name: told.get(field, getattr(row, field)) for name, field in TOLD.items()}
+    _guard_values(context, "update_port", _target(network, row.project_id, port), changed)
 
 
 async def _change_groups(

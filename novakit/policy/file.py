@@ -38,6 +38,8 @@ class PolicyFile:
     required: bool = False
     """Whether the path was named by the operator, so that a missing file is a mistake."""
     known: Tables = attrs.field(factory=dict)
+    told: Collection[str] = ()
+    """What some service tells of its things beside what all tell."""
     overrides: Mapping[str, str] = attrs.field(factory=dict, init=False)
     revision: int = attrs.field(default=0, init=False)
     """Grows with each change that was taken up."""
@@ -45,9 +47,9 @@ class PolicyFile:
     _looked: float = attrs.field(default=0.0, init=False)
 
     @classmethod
-    def open(cls, path: Path, *, required: bool, known: Tables) -> "PolicyFile":
+    def open(cls, path: Path, *, required: bool, known: Tables, told: Collection[str] = ()) -> "PolicyFile":
         """Read the file. Raises ConfigError when it is not understood, or missing though it was named."""
-        file = cls(path=path, required=required, known=known)
+        file = cls(path=path, required=required, known=known, told=told)
         file._stamp, file._looked = file._seen(), world.monotonic()
         file.overrides = file._read()
         file._tell_unknown()
@@ -127,6 +129,7 @@ class PolicyFile:
         rules: dict[str, str] = {}
         told = {
             *GIVEN,
+            *self.told,
             *(name for table in self.known.values() for text in table.values() for name in attributes(text)),
         }
         for name, text in document.items():

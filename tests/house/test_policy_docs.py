@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from novakit.api.service import Service
-from novakit.api.services import SERVICES, default_checks
+from novakit.api.services import SERVICES, default_checks, told
 from novakit.context import Target
 from novakit.policy import Policy, PolicyFile, table
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER
@@ -86,9 +86,16 @@ def test_a_name_that_is_no_more_public_is_explained(name: str) -> None:
 @pytest.mark.parametrize("service", sorted(PUBLIC))
 def test_an_operators_file_may_have_every_public_rule(service: str) -> None:
     path = Path(__file__).parent / "public_policies" / f"{service}.yaml"
-    file = PolicyFile.open(path, required=True, known=default_checks())
+    file = PolicyFile.open(path, required=True, known=default_checks(), told=told())
     assert file.overrides == PUBLIC[service]
     assert not set(file.unknown) & BY_NAME[service].policies.keys()
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+def test_a_file_that_the_page_shows_is_taken(tmp_path: Path, block: str) -> None:
+    (tmp_path / "policy.yaml").write_text(block)
+    file = PolicyFile.open(tmp_path / "policy.yaml", required=True, known=default_checks(), told=told())
+    assert file.overrides and not file.unknown
 
 
 def test_the_rows_are_the_rules_that_differ() -> None:

@@ -41,6 +41,10 @@ _BASE = table(
     ("sg_owner", "project_id:%(security_group:project_id)s", (), ""),
     ("external", "field:networks:router:external=True", (), ""),
     ("network_device", "field:port:device_owner=~^network:", (), ""),
+    # No default here refers to these three; the public one of delete_port does, and so may an operator's.
+    ("compute_device", "field:port:device_owner=~^compute:", (), ""),
+    ("baremetal_device", "field:port:device_owner=~^baremetal:", (), ""),
+    ("manila_device", "field:port:device_owner=~^manila:", (), ""),
     ("admin_or_data_plane_int", "rule:context_is_admin or role:data_plane_integrator", (), ""),
     ("admin_or_sg_owner", "rule:context_is_admin or project_id:%(security_group:project_id)s", (), ""),
     ("admin_owner_or_sg_owner", "rule:owner or rule:admin_or_sg_owner", (), ""),

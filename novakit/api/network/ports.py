@@ -21,7 +21,7 @@ from novakit.api.network.bodies.kinds import (
     text,
     uuid,
 )
-from novakit.api.network.resources import STANDARD, Resource, View
+from novakit.api.network.resources import NETWORK, STANDARD, Resource, View
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.floating_ips import OWNER as FLOATING
 from novakit.network.ports import NewPort, PortChange, PortDetails
@@ -130,4 +130,5 @@ PORTS = Resource(
         "mac_address": "mac",
         "status": "status",
     },
+    part_of={"network_id": NETWORK},
 )

@@ -1,13 +1,22 @@
-"""What one collection of the API is made of, and what all of them show alike."""
+"""What one collection of the API is made of, what all of them show alike, and what rules are told of things in them.
 
-from collections.abc import Callable, Mapping, Sequence
+By the defaults, whoever meets a rule about things of its own meets it for each that it reaches: the domain keeps to
+those. So a thing is described, and the rule asked about it, where an operator's file says otherwise of the rule, and
+nothing is spent on that elsewhere.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 import orjson
 
+from novakit.api import ids
 from novakit.api.network.bodies.attributes import AttributesBody
+from novakit.api.service import Call
+from novakit.context import SERVICE, RequestContext, Target
+from novakit.network.access import described, plain
 from novakit.network.resources import Resources
 from novakit.network.service import Networks
 
@@ -16,6 +25,16 @@ N = TypeVar("N")
 C = TypeVar("C")
 View = dict[str, object]
 """What clients see of one thing; `reply` writes the moments in it to the second, as `moment` does."""
+
+
+@attrs.frozen
+class Parent:
+    """What things are parts of, and what of it rules about them are told."""
+
+    one: str
+    many: str
+    find: Callable[[Networks, RequestContext, Sequence[str]], Awaitable[Sequence[View]]]
+    """Describes those with some ids that somebody may see."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +59,10 @@ class Resource(Generic[D, N, C]):
     columns: Mapping[str, str] = attrs.field(factory=dict)
     """Attributes whose filters the database applies, with their columns; `id`, `name` and `project_id` are always."""
     tagged: bool = True
+    part_of: "Mapping[str, Parent]" = attrs.field(factory=dict)
+    """By the attribute that names it, what one is a part of: rules ask for its owner as `network:project_id`."""
+    inherits: Sequence[str] = ()
+    """Attributes of what one is a part of that rules know as its own, as the public `external_network` of subnets."""
 
     def wanted(self, filters: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
         """Return the filters that the database can apply, by column."""
@@ -103,3 +126,92 @@ def moment(when: datetime) -> str:
 def route(pair: Sequence[str]) -> dict[str, str]:
     """Show a route."""
     return {"destination": pair[0], "nexthop": pair[1]}
+
+
+async def _networks(service: Networks, context: RequestContext, keys: Sequence[str]) -> list[View]:
+    found = [one.network for one in await service.networks.find(context, id=keys)]
+    return [{**standard(row), "shared": row.shared, "router:external": row.external} for row in found]
+
+
+async def _groups(service: Networks, context: RequestContext, keys: Sequence[str]) -> list[View]:
+    return [standard(one.group) for one in await service.security_groups.find(context, id=keys)]
+
+
+NETWORK = Parent("network", "networks", _networks)
+GROUP = Parent("security_group", "security_groups", _groups)
+
+
+def told(resources: Iterable[AnyResource]) -> frozenset[str]:
+    """Name all that rules are told of things of some resources."""
+    names: set[str] = set()
+    for one in resources:
+        own = {*one.shown, *one.inherits}
+        names |= own | described(one.one, one.many, dict.fromkeys(own)).keys()
+    return frozenset(names)
+
+
+def is_concerned(call: Call[Networks], rule: str) -> bool:
+    """Return whether an operator's file says otherwise of a rule, or of one for an attribute such as `RULE:name`."""
+    return any(name == rule or name.startswith(f"{rule}:") for name in call.policy.changed)
+
+
+async def require(resource: Resource[D, N, C], call: Call[Networks], rule: str, found: D) -> Target | None:
+    """Ask a rule about a thing that is there. Raises Forbidden.
+
+    Returns what rules for attributes of it are told; None where the file says nothing of them.
+    """
+    if not is_concerned(call, rule):
+        return None
+    (about,) = await of_things(resource, call, [found])
+    call.authorize(rule, about)
+    return about
+
+
+async def seen(resource: Resource[D, N, C], call: Call[Networks], found: Sequence[D]) -> Sequence[D]:
+    """Leave out things that the rule of looking does not let the caller see."""
+    rule = f"get_{resource.one}"
+    if rule not in call.policy.changed:
+        return found
+    told = await of_things(resource, call, found)
+    return [one for one, about in zip(found, told, strict=True) if call.allows(rule, about)]
+
+
+async def of_things(resource: Resource[D, N, C], call: Call[Networks], found: Sequence[D]) -> list[Target]:
+    """Describe things that are there."""
+    return await _described(resource, call.service, SERVICE, [resource.view(one) for one in found])
+
+
+async def of_new(
+    resource: Resource[D, N, C], call: Call[Networks], rule: str, given: Sequence[View]
+) -> Sequence[Target | None]:
+    """Describe things that are asked for, where the file says otherwise of the rule; None for each where it does not."""
+    if not is_concerned(call, rule):
+        return [None] * len(given)
+    return await _described(resource, call.service, call.context, [_asked(call.context, one) for one in given])
+
+
+def _asked(context: RequestContext, given: View) -> View:
+    project = given.get("project_id", given.get("tenant_id", context.project_id))
+    return {**given, "project_id": project, "tenant_id": project}
+
+
+async def _described(
+    resource: Resource[D, N, C], service: Networks, context: RequestContext, views: Sequence[View]
+) -> list[Target]:
+    parents: dict[tuple[str, str], View] = {}
+    for key, parent in resource.part_of.items():
+        named = {ids.kept(name) for view in views if isinstance(name := view.get(key), str) and "\0" not in name}
+        found = await parent.find(service, context, sorted(named)) if named else []
+        parents |= {(key, str(view["id"])): view for view in found}
+    return [_one(resource, view, parents) for view in views]
+
+
+def _one(resource: Resource[D, N, C], view: View, parents: Mapping[tuple[str, str], View]) -> Target:
+    about: dict[str, str | bool | None] = {}
+    own = dict(view)
+    for key, parent in resource.part_of.items():
+        name = view.get(key)
+        if isinstance(name, str) and (found := parents.get((key, ids.kept(name)))):
+            about |= described(parent.one, parent.many, found)
+            own |= {name: found[name] for name in resource.inherits}
+    return {**about, **described(resource.one, resource.many, own), **{key: plain(value) for key, value in own.items()}}

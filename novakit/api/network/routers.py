@@ -5,6 +5,7 @@ from functools import partial
 
 from aiohttp import web
 
+from novakit.api.network import resources
 from novakit.api.network.bodies.attributes import (
     COMMON,
     Attribute,
@@ -102,6 +103,9 @@ Join = Callable[[Routers, RequestContext, str, WantedInterface], Awaitable[Inter
 
 async def change_interface(change: Join, call: Call[Networks]) -> web.Response:
     """Join a router to a subnet or part it from one."""
+    if call.rule in call.policy.changed:
+        router = await call.service.routers.by_id(call.context, call.path["id"])
+        await resources.require(ROUTERS, call, call.rule, router)
     wanted = INTERFACE.record(INTERFACE.thing(await call.json()), call)
     return reply(_interface(await change(call.service.routers, call.context, call.path["id"], wanted)))
 
@@ -127,12 +131,14 @@ ROUTES = [
         path="/v2.0/routers/{id}/add_router_interface",
         handler=partial(change_interface, Routers.add_interface),
         rule="add_router_interface",
+        asks_of_things=True,
     ),
     Route(
         method="PUT",
         path="/v2.0/routers/{id}/remove_router_interface",
         handler=partial(change_interface, Routers.remove_interface),
         rule="remove_router_interface",
+        asks_of_things=True,
         frees=True,
     ),
 ]

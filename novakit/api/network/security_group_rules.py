@@ -2,7 +2,7 @@
 
 from novakit.api.network.bodies.attributes import Attribute, Attributes, AttributesBody, made_once
 from novakit.api.network.bodies.kinds import integer, nullable, one_of, spelt, text, uuid
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import GROUP, STANDARD, Resource, View, standard
 from novakit.network.security_group_rules import NewRule, RuleDetails, default_group_id, normal_prefix
 
 NUMBER = nullable(integer(-1, 65536))
@@ -59,4 +59,5 @@ SECURITY_GROUP_RULES: Resource[RuleDetails, NewRule, NewRule] = Resource(
     flags=frozenset({"belongs_to_default_sg"}),
     columns={"security_group_id": "security_group_id", "direction": "direction", "remote_group_id": "remote_group_id"},
     tagged=False,
+    part_of={"security_group_id": GROUP},
 )

@@ -1,7 +1,7 @@
 """The network API as one service."""
 
 from novakit import errors
-from novakit.api.network import discovery, handlers, quotas, routers, tags
+from novakit.api.network import discovery, handlers, quotas, resources, routers, tags
 from novakit.api.network.policies import RULES
 from novakit.api.service import Service
 from novakit.network.refusals import disallowed
@@ -20,5 +20,6 @@ service: Service[Networks] = Service(
     routes=(*discovery.ROUTES, *handlers.ROUTES, *routers.ROUTES, *tags.ROUTES, *quotas.ROUTES),
     shape=shape,
     policies=RULES,
+    told=resources.told(handlers.RESOURCES),
     denied=disallowed,
 )

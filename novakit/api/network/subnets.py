@@ -11,7 +11,7 @@ from novakit.api.network.bodies.attributes import (
     route,
 )
 from novakit.api.network.bodies.kinds import integer, nullable, one_of, record, several, text, uuid
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import NETWORK, STANDARD, Resource, View, standard
 from novakit.api.network.resources import route as route_view
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.subnets import NewSubnet, SubnetChange, SubnetDetails
@@ -74,4 +74,6 @@ SUBNETS = Resource(
     },
     flags=frozenset({"enable_dhcp", "dns_publish_fixed_ip"}),
     columns={"network_id": "network_id", "cidr": "cidr"},
+    part_of={"network_id": NETWORK},
+    inherits=("router:external",),
 )

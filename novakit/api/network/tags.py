@@ -9,10 +9,11 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import BodyReader, Fault, Schema
+from novakit.api.network import resources
 from novakit.api.network.bodies import kinds
 from novakit.api.network.bodies.attributes import MOST_TAGS, bad
 from novakit.api.network.bodies.kinds import several, text
-from novakit.api.network.handlers import RESOURCES, NetworkCall
+from novakit.api.network.handlers import RESOURCES, NetworkCall, the_thing
 from novakit.api.network.resources import Resource
 from novakit.api.service import Route, reply
 from novakit.network.refusals import not_found
@@ -40,7 +41,19 @@ TAGS = BodyReader(Schema(_definition, _words, kinds.FORMATS), Tags)
 async def _change(
     resource: Resource[D, N, C], call: NetworkCall, change: Callable[[list[str]], list[str]]
 ) -> list[str]:
+    await _require(resource, call)
     return await resource.things(call.service).change_tags(call.context, call.path["id"], change)
+
+
+async def _tags(resource: Resource[D, N, C], call: NetworkCall) -> list[str]:
+    await _require(resource, call)
+    return await resource.things(call.service).tags(call.context, call.path["id"])
+
+
+async def _require(resource: Resource[D, N, C], call: NetworkCall) -> None:
+    """Ask the rule about the thing itself where an operator's file says otherwise of it. Raises Forbidden."""
+    if call.rule in call.policy.changed:
+        await resources.require(resource, call, call.rule, await the_thing(resource, call))
 
 
 def _read(body: object) -> list[str]:
@@ -50,13 +63,13 @@ def _read(body: object) -> list[str]:
 
 async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """List the tags of one resource."""
-    return reply({"tags": await resource.things(call.service).tags(call.context, call.path["id"])})
+    return reply({"tags": await _tags(resource, call)})
 
 
 async def check(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Return whether a resource has a tag. Raises TagNotFound for one that is not there."""
     tag = call.path["tag"]
-    if tag not in await resource.things(call.service).tags(call.context, call.path["id"]):
+    if tag not in await _tags(resource, call):
         raise not_found("tag", tag)
     return web.Response(status=204)
 
@@ -96,13 +109,14 @@ async def clear(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
 def _routes_of(resource: Resource[D, N, C]) -> list[Route]:
     every, one = f"/v2.0/{resource.path}/{{id}}/tags", f"/v2.0/{resource.path}/{{id}}/tags/{{tag}}"
     look, change, drop = (f"{verb}_{resource.one}:tags" for verb in ("get", "update", "delete"))
+    route = partial(Route, asks_of_things=True)
     return [
-        Route(method="GET", path=every, handler=partial(index, resource), rule=look),
-        Route(method="PUT", path=every, handler=partial(replace, resource), rule=change),
-        Route(method="DELETE", path=every, handler=partial(clear, resource), rule=drop),
-        Route(method="GET", path=one, handler=partial(check, resource), rule=look),
-        Route(method="PUT", path=one, handler=partial(add, resource), rule=change),
-        Route(method="DELETE", path=one, handler=partial(remove, resource), rule=drop),
+        route(method="GET", path=every, handler=partial(index, resource), rule=look),
+        route(method="PUT", path=every, handler=partial(replace, resource), rule=change),
+        route(method="DELETE", path=every, handler=partial(clear, resource), rule=drop),
+        route(method="GET", path=one, handler=partial(check, resource), rule=look),
+        route(method="PUT", path=one, handler=partial(add, resource), rule=change),
+        route(method="DELETE", path=one, handler=partial(remove, resource), rule=drop),
     ]
 
 

@@ -11,6 +11,7 @@ from novakit.api.bodies import Definition, Fault, Schema, absent, unexpected
 from novakit.api.network.bodies import kinds
 from novakit.api.network.bodies.kinds import boolean, nullable, one_of, record, several, text, uuid
 from novakit.api.service import Call
+from novakit.context import Target
 from novakit.network.service import Networks
 
 R = TypeVar("R")
@@ -144,14 +145,15 @@ class AttributesBody(Generic[R]):
         (one,) = self.sent(body).things
         return one
 
-    def record(self, given: Given, call: Call[Networks]) -> R:
+    def record(self, given: Given, call: Call[Networks], about: Target | None = None) -> R:
         """Make the record of what was sent.
 
+        `about` describes the thing to the rules of attributes; None is one of the caller's own.
         Raises BadRequest for two projects, and Forbidden for an attribute that only others may send.
         """
         given, fields = _with_project(given), self.fields
         if self.what not in LATER:
-            _authorize(call, f"{self.verb}_{self.what}", given)
+            _authorize(call, f"{self.verb}_{self.what}", given, about)
         return records.read(self.kind, {fields[key]: value for key, value in given.items() if key in fields})
 
     def _words(self, fault: Fault) -> errors.BadRequest:
@@ -179,13 +181,13 @@ class AttributesBody(Generic[R]):
         return f"Invalid input for {self.what}. Reason: it is not an object."
 
 
-def _authorize(call: Call[Networks], rule: str, given: Given) -> None:
+def _authorize(call: Call[Networks], rule: str, given: Given, about: Target | None) -> None:
     """Ask the rule of each attribute that was sent, and of each part of one that has parts."""
     for key, value in given.items():
         parts = [f"{key}:{part}" for part in value] if isinstance(value, dict) else []
         for one in (f"{rule}:{part}" for part in (key, *parts)):
             if one in call.policy.table:
-                call.authorize(one)
+                call.authorize(one, about)
 
 
 def _with_project(given: Given) -> Given:
