@@ -28,7 +28,7 @@ from novakit.api.reading import (
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import RequestTally
-from novakit.policy import Policy, PolicyFile, PolicyRule
+from novakit.policy import Policy, PolicyFile, PolicyRule, refused
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -249,9 +249,7 @@ class Service(Generic[S]):
     """What its rules are told of things beside what rules of every service are."""
     admin: str = "context_is_admin"
     """The rule by which a caller is an administrator of this service."""
-    denied: Callable[[str], errors.Forbidden] = lambda rule: errors.Forbidden(
-        f"Policy doesn't allow {rule} to be performed."
-    )
+    denied: Callable[[str], errors.Forbidden] = refused
     """Says in this service's words that a rule is not met."""
     microversions: Microversions | None = None
     request_id_headers: Sequence[str] = ("x-openstack-request-id",)

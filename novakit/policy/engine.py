@@ -21,6 +21,11 @@ REMEMBERED = 8192
 """Decisions that are kept; a process that sees more callers and projects than that starts over."""
 
 
+def refused(rule: str) -> Forbidden:
+    """Make the error for a rule that is not met, in the words of most services."""
+    return Forbidden(f"Policy doesn't allow {rule} to be performed.")
+
+
 _NOTHING = object()
 """What a thing has not; None is a value."""
 
@@ -34,7 +39,7 @@ class Policy:
     file: PolicyFile = attrs.field(factory=PolicyFile)
     admin: str = "context_is_admin"
     """The rule by which callers are administrators of this service."""
-    refusal: Callable[[str], Forbidden] = lambda rule: Forbidden(f"Policy doesn't allow {rule} to be performed.")
+    refusal: Callable[[str], Forbidden] = refused
     """Says in the service's words that a rule is not met."""
     changed: frozenset[str] = attrs.field(default=frozenset(), init=False)
     """The rules of the table of which the operator's file says otherwise, or of one that they refer to."""

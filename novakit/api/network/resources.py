@@ -184,7 +184,7 @@ async def of_things(resource: Resource[D, N, C], call: Call[Networks], found: Se
 async def of_new(
     resource: Resource[D, N, C], call: Call[Networks], rule: str, given: Sequence[View]
 ) -> Sequence[Target | None]:
-    """Describe things that are asked for, where the file says otherwise of the rule; None for each where it does not."""
+    """Describe things that are asked for; None for each where the file says nothing of the rule."""
     if not is_concerned(call, rule):
         return [None] * len(given)
     return await _described(resource, call.service, call.context, [_asked(call.context, one) for one in given])
