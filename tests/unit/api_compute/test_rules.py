@@ -88,6 +88,11 @@ def test_actions_that_are_not_served_share_a_rule_with_one_default() -> None:
         with_rules_of([], [ruled("os_compute_api:os-remote-consoles", ADMIN)], TABLE)
 
 
+def test_an_action_that_is_served_and_still_stands_among_those_that_are_not_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="it is served: take its record out of those that are not"):
+        with_rules_of([CHIME], [CHIME], TABLE)
+
+
 def test_every_action_has_its_rule_and_no_other_row_says_it_a_second_time() -> None:
     for action in EVERY.values():
         assert action.operation in RULES[action.rule.name].operations

@@ -53,6 +53,8 @@ def with_rules_of(
     for way in not_served:
         for rule in way.rules:
             row, known = _row(rule, way, table), made.get(rule.name)
+            if known is not None and way.operation in known.operations:
+                raise _wrong(rule, way, "it is served: take its record out of those that are not")
             if known is not None and known.check != row.check:
                 raise _wrong(rule, way, f"its default is {row.check}, and for {' and '.join(known.operations)} another")
             made[rule.name] = (
