@@ -19,6 +19,8 @@ from novakit_hookspecs.plain import to_record
 
 DEFAULT_ZONE = "nova"
 """The availability zone of hosts that no aggregate puts into another one."""
+UNKNOWN = "UNKNOWN"
+"""How a host is that is enabled and has not been heard of, where servers on it are shown."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +46,7 @@ class Host:
         """Return what servers on it are shown as `host_status`: UP, DOWN, MAINTENANCE or UNKNOWN."""
         if self.forced_down:
             return "DOWN"
-        return "MAINTENANCE" if not self.enabled else "UP" if self.up else "UNKNOWN"
+        return "MAINTENANCE" if not self.enabled else "UP" if self.up else UNKNOWN
 
     @property
     def hypervisor_hostname(self) -> str:

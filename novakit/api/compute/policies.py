@@ -47,6 +47,12 @@ _WITHOUT_RECORD = table(
         PROJECT,
         "GET /servers/{id}; GET /servers/detail; PUT /servers/{id}",
     ),
+    (
+        "os_compute_api:servers:show:host_status:unknown-only",
+        ADMIN,
+        PROJECT,
+        "GET /servers/{id}; GET /servers/detail; PUT /servers/{id}",
+    ),
     ("os_compute_api:servers:update", MEMBER, PROJECT, "PUT /servers/{id}"),
     ("os_compute_api:server-metadata:index", READER, PROJECT, "GET /servers/{id}/metadata"),
     ("os_compute_api:server-metadata:show", READER, PROJECT, "GET /servers/{id}/metadata/{key}"),

@@ -61,6 +61,8 @@ class Part:
     version: str | None = None
     before: Callable[[Cloud], Awaitable[None]] | None = None
     """What is done each time before it is asked."""
+    shut: str | None = None
+    """A wider rule, which shows the same to whom it lets, and is shut so that this one counts."""
 
 
 # The network: `create_port:fixed_ips:subnet_id` is a POST of a port with that attribute, or that part of one.
@@ -154,6 +156,13 @@ async def _new_port(cloud: Cloud) -> None:
         cloud.gone(kind, MINE)
 
 
+async def _silent(cloud: Cloud) -> None:
+    """Have the server on a host of which nothing is heard in time."""
+    cloud.domains["compute"].hosts.liveness.down_after = 0.0
+    async with cloud.store.write() as session:
+        await servers.change(session, await cloud.thing("server", MINE), host="alpha")
+
+
 async def _locked(cloud: Cloud) -> None:
     async with cloud.store.write() as session:
         await servers.change(session, await cloud.thing("server", MINE), locked_by="admin")
@@ -182,6 +191,21 @@ OTHERS: tuple[Part, ...] = (
             (f"{SHOWN}:flavor-extra-specs", ("flavor", "extra_specs")),
             (f"{SHOWN}:host_status", ("host_status",)),
             (f"{NOVA}os-extended-server-attributes", ("OS-EXT-SRV-ATTR:host",)),
+        )
+    ),
+    *(
+        Part(
+            f"{SHOWN}:host_status:unknown-only",
+            base,
+            "GET",
+            f"{SERVERS}{path}",
+            denied=without(*place, "host_status"),
+            before=_silent,
+            shut=f"{SHOWN}:host_status",
+        )
+        for base, path, place in (
+            (SHOWN, "/{server}", ("server",)),
+            (f"{NOVA}servers:detail", "/detail?name=web", ("servers", 0)),
         )
     ),
     Part(
@@ -355,6 +379,7 @@ def test_every_rule_that_no_route_names_is_in_a_request(service: Service[Any]) -
 async def test_a_part_of_a_request_is_for_those_whom_its_rule_lets(asker: Asker, service: Service[Any]) -> None:
     policy, wrong = service.policy(), []
     for part in parts(service):
+        asker.say(**({part.shut: "!"} if part.shut else {}))
         for name, persona in PERSONAS.items():
             known = policy.admitted(persona)
             if policy.allows(known, part.base):
@@ -369,7 +394,7 @@ async def test_an_operator_shuts_and_opens_each_part_by_its_rule(asker: Asker, s
     wrong = []
     for part in parts(service):
         for check, denied in (("!", True), ("@", part.denied is not_taken)):
-            asker.say(**{part.rule: check})
+            asker.say(**{part.rule: check, **({part.shut: "!"} if part.shut else {})})
             if await asker.denies(part, "admin") is not denied:
                 wrong.append(f"{part.method} {part.path} {part.body}: {part.rule} is not asked")
     assert not wrong, f"{len(wrong)} answers:\n" + "\n".join(wrong)

@@ -16,6 +16,7 @@ from novakit.api.compute.servers.rules import authorize_fields, route_of
 from novakit.api.documents import Document
 from novakit.api.pieces import reply_in_pieces
 from novakit.api.service import Call, Route, reply
+from novakit.compute.hosts import UNKNOWN
 from novakit.compute.records import Server
 from novakit.conductor.verbs.create import CREATE
 from novakit.conductor.verbs.delete import DELETE
@@ -107,11 +108,15 @@ async def _full(call: Call[Compute], server: Server) -> Document:
 
 
 async def _host_statuses(call: Call[Compute], servers: Sequence[Server]) -> dict[str, str]:
-    """Return how the host of each server is, to those who may know."""
-    if call.version < (2, 16) or not call.allows("os_compute_api:servers:show:host_status"):
+    """Return how the host of each server is, to those who may know; to some only that nobody knows."""
+    if call.version < (2, 16):
+        return {}
+    every = call.allows("os_compute_api:servers:show:host_status")
+    if not every and not call.allows("os_compute_api:servers:show:host_status:unknown-only"):
         return {}
     known = await call.service.hosts.statuses(server.host for server in servers if server.host)
-    return {server.id: known.get(server.host or "", "") for server in servers}
+    told = {server.id: known.get(server.host or "", "") for server in servers}
+    return {key: status for key, status in told.items() if every or status == UNKNOWN}
 
 
 async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
