@@ -17,7 +17,7 @@ import attrs
 from novakit.left_out import LeftOut
 
 T = TypeVar("T")
-Turn = Callable[[object], object]
+Conversion = Callable[[object], object]
 """Makes of plain data what a field holds."""
 TRUE = frozenset(("true", "1", "on", "yes", "t", "y"))
 FALSE = frozenset(("false", "0", "off", "no", "f", "n"))
@@ -36,14 +36,14 @@ def read(kind: type[T], plain: object) -> T:
     return cast(T, turn(kind)(plain))
 
 
-def turn(kind: object) -> Turn:
+def turn(kind: object) -> Conversion:
     """Return what makes values of one type."""
     if (found := _MADE.get(kind)) is None:
         found = _MADE[kind] = _make(kind)
     return found
 
 
-def _make(kind: object) -> Turn:
+def _make(kind: object) -> Conversion:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _respelt(*arguments)
@@ -62,7 +62,7 @@ def _as_it_is(plain: object) -> object:
     return plain
 
 
-def _respelt(kind: object, spell: Turn) -> Turn:
+def _respelt(kind: object, spell: Conversion) -> Conversion:
     plainly = turn(kind)
     return lambda plain: spell(plainly(plain))
 
@@ -79,13 +79,13 @@ def _fraction(plain: object) -> object:
     return plain if type(plain) is float else float(cast(str | int, plain))
 
 
-_SIMPLE: Mapping[object, Turn] = {str: _text, int: _whole, float: _fraction, bool: boolean}
+_SIMPLE: Mapping[object, Conversion] = {str: _text, int: _whole, float: _fraction, bool: boolean}
 _PLAIN: Mapping[object, Sequence[type]] = {
     **{kind: (kind,) for kind in (str, int, bool, type(None))},
     float: (float, int),
 }
 """As which types of plain data a simple type is sent, by itself and not as a text."""
-_MADE: dict[object, Turn] = {}
+_MADE: dict[object, Conversion] = {}
 
 
 def _as_sent(kind: object) -> frozenset[type]:
@@ -108,7 +108,7 @@ def sent_as(kind: object) -> Sequence[type]:
     return (list,) if origin is not None else _PLAIN.get(kind, ())
 
 
-def _either(kinds: Sequence[object]) -> Turn:
+def _either(kinds: Sequence[object]) -> Conversion:
     """Choose by the type that was sent; what none of them is stands for the first that may be written so."""
     turns = {plain: turn(kind) for kind in kinds for plain in sent_as(kind)}
     written = next((turn(kind) for kind in kinds if kind in _SIMPLE), _as_it_is)
@@ -119,7 +119,7 @@ def _either(kinds: Sequence[object]) -> Turn:
     return read_one
 
 
-def _mapping(kind: object) -> Turn:
+def _mapping(kind: object) -> Conversion:
     each, as_sent = turn(kind), _as_sent(kind)
     if each is _as_it_is:
         return each
@@ -131,7 +131,7 @@ def _mapping(kind: object) -> Turn:
     return read_all
 
 
-def _list(kind: object) -> Turn:
+def _list(kind: object) -> Conversion:
     each = turn(kind)
 
     def read_all(plain: object) -> object:
@@ -154,9 +154,9 @@ def rest_of(kind: type) -> str | None:
     return rest
 
 
-def _record(kind: type) -> Turn:
+def _record(kind: type) -> Conversion:
     # Only when it is used: a record may hold records of its own kind.
-    made: dict[str, tuple[str, frozenset[type], Turn]] = {}
+    made: dict[str, tuple[str, frozenset[type], Conversion]] = {}
     rest = rest_of(kind)
     keep = _as_it_is if rest is None else turn(get_type_hints(kind)[rest])
 

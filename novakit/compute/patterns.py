@@ -19,14 +19,14 @@ class Wild:
     kind: str
 
 
-Token = str | Wild
+PatternToken = str | Wild
 
 
 @attrs.frozen
 class Pattern:
     """Alternatives of literal text and wildcards; letters match whatever their case."""
 
-    alternatives: tuple[tuple[Token, ...], ...]
+    alternatives: tuple[tuple[PatternToken, ...], ...]
 
     def likes(self) -> list[str]:
         r"""Write it as SQL LIKE patterns with `\` as the escape; one of them must match."""
@@ -52,12 +52,12 @@ def parse(expression: str) -> Pattern:
     return Pattern(tuple(_alternative("".join(part), expression) for part in parts))
 
 
-def _alternative(part: str, whole: str) -> tuple[Token, ...]:
+def _alternative(part: str, whole: str) -> tuple[PatternToken, ...]:
     start = part.startswith("^")
     part = part[1:] if start else part
     end = part.endswith("$") and not part.endswith("\\$")
     part = part[:-1] if end else part
-    tokens: list[Token] = [] if start else [Wild(MANY)]
+    tokens: list[PatternToken] = [] if start else [Wild(MANY)]
     at = 0
     while at < len(part):
         character = part[at]
@@ -79,13 +79,13 @@ def _alternative(part: str, whole: str) -> tuple[Token, ...]:
     return tuple(tokens if end else [*tokens, Wild(MANY)])
 
 
-def _like(token: Token) -> str:
+def _like(token: PatternToken) -> str:
     if isinstance(token, Wild):
         return "_" if token.kind == ONE else "%"
     return "\\" + token if token in "%_\\" else token
 
 
-def _glob(tokens: Sequence[Token], text: str) -> bool:
+def _glob(tokens: Sequence[PatternToken], text: str) -> bool:
     place = at = 0
     star = back = -1
     while at < len(text):

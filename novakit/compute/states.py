@@ -18,7 +18,7 @@ from novakit.store.compute import servers
 from novakit.store.engine import Session
 from novakit_hookspecs.servers import Power
 
-State = tuple[str, str | None]
+StatePair = tuple[str, str | None]
 """vm_state and task_state."""
 Before = Mapping[str, Sequence[str | None]]
 """The states a move is possible in: task_states by vm_state."""

@@ -30,7 +30,7 @@ from novakit.concurrency.uncut import over
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_Work = Callable[[], Callable[[], None]]
+_ThreadWork = Callable[[], Callable[[], None]]
 """Does something, and returns what tells of its end on the loop; it raises nothing."""
 
 MOST = min(32, (os.cpu_count() or 1) + 4)
@@ -79,7 +79,7 @@ class _Threads:
     _all: list[Worker] = attrs.field(factory=list)
     _free: list[Worker] = attrs.field(factory=list)
     """The one that was free last at the end: what it needs is in the processor's caches."""
-    _waiting: deque[_Work] = attrs.field(factory=deque)
+    _waiting: deque[_ThreadWork] = attrs.field(factory=deque)
 
     def __attrs_post_init__(self) -> None:
         weakref.finalize(self, _close, self._all).atexit = False
@@ -100,17 +100,17 @@ class _Threads:
             self._waiting.append(partial(_done, function, done))
         return done
 
-    def _give(self, worker: Worker, work: _Work) -> None:
+    def _give(self, worker: Worker, work: _ThreadWork) -> None:
         # In a list that is emptied: else the first work of many would be held, with what it writes, until the last.
         worker.give(partial(self._do_all, worker, [work]))
 
-    def _do_all(self, worker: Worker, given: list[_Work]) -> None:
+    def _do_all(self, worker: Worker, given: list[_ThreadWork]) -> None:
         """Do a work, in the thread, and what waits by then."""
-        following: _Work | None = given.pop()
+        following: _ThreadWork | None = given.pop()
         while following is not None:
             following = self._do(worker, following)
 
-    def _do(self, worker: Worker, work: _Work) -> _Work | None:
+    def _do(self, worker: Worker, work: _ThreadWork) -> _ThreadWork | None:
         tell, following = work(), self._next()
         try:
             self.loop.call_soon_threadsafe(self._end, tell, None if following else worker)
@@ -118,7 +118,7 @@ class _Threads:
             return None
         return following
 
-    def _next(self) -> _Work | None:
+    def _next(self) -> _ThreadWork | None:
         try:
             return self._waiting.popleft()
         except IndexError:

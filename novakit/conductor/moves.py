@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from novakit.compute.states import ANY, REQUEST, Move, State
+from novakit.compute.states import ANY, REQUEST, Move, StatePair
 from novakit.conductor.reports import MOVES as REPORTED
 from novakit.conductor.verb import AnyVerb
 from novakit.conductor.verbs import VERBS
@@ -18,7 +18,7 @@ def table(verbs: Mapping[str, AnyVerb]) -> dict[tuple[str, str], Move]:
 
 
 TABLE: Mapping[tuple[str, str], Move] = table(VERBS)
-NEW: frozenset[State] = frozenset(
+NEW: frozenset[StatePair] = frozenset(
     (str(move.vm_state), move.task_state)
     for move in TABLE.values()
     if move.event.startswith(REQUEST) and not move.before
@@ -45,7 +45,7 @@ LIVING = living(list(TABLE.values()))
 """Every state of a server that is not deleted nor being deleted."""
 
 
-def pairs(move: Move) -> Iterator[tuple[State, State]]:
+def pairs(move: Move) -> Iterator[tuple[StatePair, StatePair]]:
     """Yield every change that a move makes, as the state before and the state after."""
     for vm_state in LIVING if ANY in move.before else move.before:
         tasks = move.tasks(vm_state)
@@ -53,7 +53,7 @@ def pairs(move: Move) -> Iterator[tuple[State, State]]:
             yield (vm_state, task_state), (move.vm_state or vm_state, move.task_state)
 
 
-def joined(verb: AnyVerb) -> Iterator[tuple[State, State]]:
+def joined(verb: AnyVerb) -> Iterator[tuple[StatePair, StatePair]]:
     """Yield the changes that two moves of a verb are seen as where the first one is written with the second."""
     later = {step.name for step in verb.steps if step.is_written_later}
     for first in (move for move in verb.moves if move.event in later):

@@ -6,7 +6,7 @@ import attrs
 
 from novakit.config import checks
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +32,7 @@ class ConnectionOptions:
     trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=checks.networks)
     """Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
-    def proxies(self) -> tuple[Network, ...]:
+    def proxies(self) -> tuple[IpNetwork, ...]:
         """Return the trusted proxies as networks."""
         return tuple(ipaddress.ip_network(text) for text in self.trusted_proxies)
 

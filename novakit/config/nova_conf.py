@@ -16,9 +16,9 @@ SCHEDULING = ("scheduler", "filter_scheduler")
 """Sections of which `spellings` knows the rest."""
 UNKNOWN = "novakit has no such option"
 SOURCE = "nova.conf"
-Place = tuple[str, str]
+OptionName = tuple[str, str]
 """Section and name of an option."""
-ALIAS: Place = ("pci", "alias")
+ALIAS: OptionName = ("pci", "alias")
 
 
 @attrs.frozen
@@ -37,11 +37,11 @@ class Translation:
         return "\n".join([*comments, *_lines(self.document)])
 
 
-Check = Callable[[Document], None]
+DocumentCheck = Callable[[Document], None]
 """Raises ConfigError for a document that `novakit serve` would refuse; may change what it is given."""
 
 
-def translate(content: str, check: Check = lambda document: None) -> Translation:
+def translate(content: str, check: DocumentCheck = lambda document: None) -> Translation:
     """Translate the content of a nova.conf. Raises ConfigError for a line that no such file can have.
 
     An option whose value `check` refuses is left out, and costs none of the others.
@@ -56,7 +56,7 @@ def translate(content: str, check: Check = lambda document: None) -> Translation
     return translated
 
 
-def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Translation:
+def _translated(options: Mapping[OptionName, Sequence[str]], check: DocumentCheck) -> Translation:
     document: Document = {}
     left_out: list[str] = []
     refused: list[str] = []
@@ -93,7 +93,7 @@ def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Transla
     return Translation(document, tuple(left_out), tuple(refused))
 
 
-def _named(document: Document, values: Sequence[str], check: Check) -> list[str]:
+def _named(document: Document, values: Sequence[str], check: DocumentCheck) -> list[str]:
     """Name the rules of devices as aliases do, one by one; return a sentence for each alias that is left out."""
     said: list[str] = []
     rules = nova.rules_of(document)
@@ -120,9 +120,9 @@ def _literal(values: Sequence[str]) -> object:
     return values[0] if len(values) == 1 else list(values)
 
 
-def _options(content: str) -> dict[Place, list[str]]:
+def _options(content: str) -> dict[OptionName, list[str]]:
     """Read options as oslo.config does: values go on in lines that are indented, and may be given several times."""
-    found: dict[Place, list[str]] = {}
+    found: dict[OptionName, list[str]] = {}
     section, last = "DEFAULT", None
     for number, line in enumerate(content.splitlines(), start=1):
         bare = re.sub(r"\s+[#;].*$", "", line).rstrip()

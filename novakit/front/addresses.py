@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from novakit.config.connections import Network
+from novakit.config.connections import IpNetwork
 
 
 @lru_cache(maxsize=4096)
@@ -20,13 +20,13 @@ def bucket(text: str | None) -> str:
     return str(address)
 
 
-def is_trusted(text: str | None, proxies: Sequence[Network]) -> bool:
+def is_trusted(text: str | None, proxies: Sequence[IpNetwork]) -> bool:
     """Return whether an address is one of the trusted proxies."""
     address = _parsed(text)
     return address is not None and any(address in network for network in proxies)
 
 
-def client_of(request: web.BaseRequest, proxies: Sequence[Network]) -> str:
+def client_of(request: web.BaseRequest, proxies: Sequence[IpNetwork]) -> str:
     """Return the client's address: the peer's, or the last one in X-Forwarded-For that is no trusted proxy.
 
     The header counts only where the peer is a trusted proxy, and is read from its end: what stands before the first
@@ -45,7 +45,7 @@ def client_of(request: web.BaseRequest, proxies: Sequence[Network]) -> str:
     return here
 
 
-def forwarded_scheme(request: web.BaseRequest, proxies: Sequence[Network]) -> str | None:
+def forwarded_scheme(request: web.BaseRequest, proxies: Sequence[IpNetwork]) -> str | None:
     """Return the scheme by which the client reached a trusted proxy; None where nobody trusted says so."""
     if not proxies:
         return None

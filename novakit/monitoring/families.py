@@ -12,8 +12,8 @@ from novakit.disk import Room
 from novakit.monitoring.tallies import RequestTally
 from novakit.store.engine import StoreTally
 
-Counted = StepCounts | PluginCounts
-TALLY: Mapping[str, tuple[str, Callable[[Counted], float]]] = {
+CallCounts = StepCounts | PluginCounts
+TALLY: Mapping[str, tuple[str, Callable[[CallCounts], float]]] = {
     "calls": ("Calls", lambda told: told.calls),
     "faults": ("Calls that failed or broke the contract", lambda told: told.faults),
     "seconds": ("Seconds spent in calls", lambda told: told.seconds),

@@ -13,7 +13,7 @@ from novakit.store.network.topologies.applied import HostState, PortState, Wired
 from novakit.store.network.topologies.applied import record as record_revisions
 from novakit_hookspecs.networks import Applied
 
-Changes = list[dict[str, str | None]]
+StateChanges = list[dict[str, str | None]]
 """Rows by id, with the status and the fault that are new."""
 SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gateway")
 
@@ -29,7 +29,7 @@ async def record(session: Session, made: Mapping[str, Applied], late: Collection
     revisions = {host: each.revision for host, each in made.items()}
     found = await states(session, revisions, SERVICE_PORTS, settled=settled)
     guests: list[tuple[str, PortState]] = []
-    changes: Changes = []
+    changes: StateChanges = []
     for host, state in found.items():
         # Another conductor has recorded what the host made of a later one.
         if state.applied > revisions[host] or (host in late and state.wanted > revisions[host]):
@@ -68,18 +68,18 @@ class _HasState(Protocol):
     def fault(self) -> str | None: ...
 
 
-def _differs(row: _HasState, status: str, fault: str | None) -> Changes:
+def _differs(row: _HasState, status: str, fault: str | None) -> StateChanges:
     if (row.status, row.fault) == (status, fault):
         return []
     return [{"id": row.id, "status": status, "fault": fault}]
 
 
-Around = Mapping[type[StoredResource], Changes]
+SurroundingChanges = Mapping[type[StoredResource], StateChanges]
 """What is new of the ports, routers and floating IPs that the gateway host serves."""
 _KINDS: Sequence[type[StoredResource]] = (StoredPort, StoredRouter, StoredFloatingIp)
 
 
-async def _around(session: Session, applied: Applied) -> Around:
+async def _around(session: Session, applied: Applied) -> SurroundingChanges:
     return {
         StoredPort: await _service_ports(session, applied),
         StoredRouter: await _routers(session, applied),
@@ -87,33 +87,33 @@ async def _around(session: Session, applied: Applied) -> Around:
     }
 
 
-def _well_around(state: HostState) -> Around:
+def _well_around(state: HostState) -> SurroundingChanges:
     """Do as `_around` does of a host that has no fault: of what was well before nothing is known, or new."""
-    found: dict[type[StoredResource], Changes] = {kind: [] for kind in _KINDS}
+    found: dict[type[StoredResource], StateChanges] = {kind: [] for kind in _KINDS}
     by_name = {kind.table.name: changes for kind, changes in found.items()}
     for name, id, status in state.around:
         by_name[name].append({"id": id, "status": status, "fault": None})
     return found
 
 
-async def _service_ports(session: Session, applied: Applied) -> Changes:
-    changes: Changes = []
+async def _service_ports(session: Session, applied: Applied) -> StateChanges:
+    changes: StateChanges = []
     for port in await rows.find(session, StoredPort, device_owner=SERVICE_PORTS, server_id=None):
         fault = _first(applied.faults, (port.id, port.network_id, port.device_id))
         changes += _differs(port, "DOWN" if fault else "ACTIVE", fault)
     return changes
 
 
-async def _routers(session: Session, applied: Applied) -> Changes:
-    changes: Changes = []
+async def _routers(session: Session, applied: Applied) -> StateChanges:
+    changes: StateChanges = []
     for router in await rows.find(session, StoredRouter):
         fault = applied.faults.get(router.id)
         changes += _differs(router, "ERROR" if fault else "ACTIVE", fault)
     return changes
 
 
-async def _floating(session: Session, applied: Applied) -> Changes:
-    changes: Changes = []
+async def _floating(session: Session, applied: Applied) -> StateChanges:
+    changes: StateChanges = []
     for row in await rows.find(session, StoredFloatingIp):
         fault = _first(applied.faults, (row.id, row.router_id))
         status = "ERROR" if fault else "ACTIVE" if row.port_id else "DOWN"

@@ -39,7 +39,7 @@ from novakit.store.network.surroundings import NOTED, PASSING, GuestPort, Mark, 
 MOST = 20_000
 """Guests that are remembered, and rows of each kind of what is around them; of more, those that were read last."""
 
-_Parts = Mapping[str, NotedNetworks]
+_NotesById = Mapping[str, NotedNetworks]
 """By id."""
 _KINDS = tuple(field.name for field in attrs.fields(NotedNetworks))
 _KEYS = {"addresses": itemgetter("number", "subnet_id"), "port_groups": itemgetter("port_id", "group_id")}
@@ -152,7 +152,7 @@ def _read(text: str | None) -> Sequence[Sequence[Any]]:
 
 
 def _parts(
-    guests: Collection[_NotedGuest], networks: _Parts, floating: _Parts, groups: _Parts
+    guests: Collection[_NotedGuest], networks: _NotesById, floating: _NotesById, groups: _NotesById
 ) -> Sequence[NotedNetworks]:
     """Return the parts of one host's note, in an order that is the same while they are."""
     return [
@@ -167,7 +167,7 @@ async def _known(
     session: Session,
     memory: BoundedMemory[NotedNetworks],
     wanted: Collection[str],
-    read: Callable[[Session, Collection[str]], Awaitable[_Parts]],
+    read: Callable[[Session, Collection[str]], Awaitable[_NotesById]],
 ) -> dict[str, NotedNetworks]:
     """Return parts by id, and read those that are not remembered."""
     found = {id: part for id in wanted if (part := memory.get(id)) is not None}
@@ -195,7 +195,7 @@ def _trusted(part: NotedNetworks) -> list[str]:
     return [row["remote_group_id"] for row in part.rules if row["remote_group_id"]]
 
 
-def _trusting(wanted: Iterable[str], groups: _Parts) -> list[NotedNetworks]:
+def _trusting(wanted: Iterable[str], groups: _NotesById) -> list[NotedNetworks]:
     """Return the parts of groups, of those that they trust, and so on."""
     there = list(wanted)
     known = set(there)
@@ -206,7 +206,7 @@ def _trusting(wanted: Iterable[str], groups: _Parts) -> list[NotedNetworks]:
     return [groups[id] for id in there]
 
 
-async def _on_networks(session: Session, ids: Collection[str]) -> _Parts:
+async def _on_networks(session: Session, ids: Collection[str]) -> _NotesById:
     """Read networks with their DHCP, and the routers on them with all their legs and the networks of these."""
     joined = await rows.find(session, StoredPort, network_id=ids, device_owner=INTERFACE)
     routers = await rows.find(session, StoredRouter, id={leg.device_id for leg in joined}) if joined else []
@@ -235,7 +235,7 @@ async def _legs(session: Session, routers: Collection[str]) -> list[StoredPort]:
     return await rows.find(session, StoredPort, device_id=routers, device_owner=(INTERFACE, GATEWAY))
 
 
-async def _leading(session: Session, ids: Collection[str]) -> _Parts:
+async def _leading(session: Session, ids: Collection[str]) -> _NotesById:
     """Read floating IPs with their ports."""
     leading = await rows.find(session, StoredFloatingIp, id=ids)
     ports = {
@@ -250,7 +250,7 @@ async def _leading(session: Session, ids: Collection[str]) -> _Parts:
     return {id: found.get(id, NOTHING) for id in ids}
 
 
-async def _with_rules(session: Session, ids: Collection[str]) -> _Parts:
+async def _with_rules(session: Session, ids: Collection[str]) -> _NotesById:
     """Read security groups with their rules."""
     groups = {row.id: (_noted(row),) for row in await rows.find(session, StoredSecurityGroup, id=ids)}
     rules: dict[str, list[NotedRow]] = defaultdict(list)

@@ -23,7 +23,7 @@ from novakit import world
 from novakit.concurrency.uncut import uncut
 from novakit.store.faults import StoreAway, is_full, on_connecting
 from novakit.store.sqlite.asynchronous import AsyncConnection, AsyncEngine
-from novakit.store.sqlite.dialect import Found, SqliteConnection
+from novakit.store.sqlite.dialect import FetchedRows, SqliteConnection
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class HeldConnection:
             with suppress(Exception):
                 await end()
 
-    async def run(self, text: str, values: Sequence[object], *, several: bool = False) -> Found:
+    async def run(self, text: str, values: Sequence[object], *, several: bool = False) -> FetchedRows:
         """Run a statement. Returns what it found and how many rows it changed.
 
         With `several`, `values` are those of several rows. Raises sqlalchemy's DBAPIError.

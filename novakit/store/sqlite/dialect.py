@@ -32,7 +32,7 @@ from novakit.store.sqlite.commits import Commits
 
 DRIVER = "sqlite+onetrip"
 T = TypeVar("T")
-Found = tuple[Sequence[tuple[object, ...]], int]
+FetchedRows = tuple[Sequence[tuple[object, ...]], int]
 """The rows that a statement found, and how many it changed."""
 
 registry.register("sqlite.onetrip", __name__, "Dialect")
@@ -234,7 +234,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         assert self.first is not None
         return self.first
 
-    def run_here(self, text: str, values: Sequence[object], *, several: bool) -> Found | None:
+    def run_here(self, text: str, values: Sequence[object], *, several: bool) -> FetchedRows | None:
         """Run a statement on the loop, without SQLAlchemy around it; None where that would hold the loop up.
 
         With `several`, `values` are those of several rows. Returns what it found and how many rows it changed.
@@ -247,12 +247,12 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
             return None
         return _timed(text, _run, real, text, values, several)
 
-    async def run_aside(self, text: str, values: Sequence[object], *, several: bool) -> Found:
+    async def run_aside(self, text: str, values: Sequence[object], *, several: bool) -> FetchedRows:
         """Do the same in the thread."""
         if not self._has_begun(self.real):
             await self._wait()
         real = self.real
-        found: Found = await self._connection._execute(lambda: _run(real, text, values, several))
+        found: FetchedRows = await self._connection._execute(lambda: _run(real, text, values, several))
         return found
 
     def commit_all(self, rows: int, *, is_flushing: bool) -> asyncio.Future[None] | None:
@@ -297,7 +297,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
             super().rollback()
 
 
-def _run(real: sqlite3.Connection, text: str, values: Sequence[object], several: bool) -> Found:
+def _run(real: sqlite3.Connection, text: str, values: Sequence[object], several: bool) -> FetchedRows:
     # The cursor is closed with its name, at the end of this call.
     cursor = real.executemany(text, values) if several else real.execute(text, values)  # type: ignore[arg-type]
     # In this order: SQLite knows how many rows were changed once those that are returned are fetched.

@@ -20,7 +20,7 @@ from sqlalchemy.engine.result import SimpleResultMetaData, _ProcessorsType
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Converter = Callable[[object], object]
-Line = Mapping[str, object]
+NamedValues = Mapping[str, object]
 R = TypeVar("R", sa.Row[Any], sa.RowMapping)
 Dml = sa.Insert | sa.Update | sa.Delete
 Preparable = sa.Select[*tuple[object, ...]] | sa.CompoundSelect[*tuple[object, ...]] | Dml
@@ -46,7 +46,7 @@ class Prepared:
 
     text: str
     slots: Sequence[_Slot]
-    fixed: Line
+    fixed: NamedValues
     """Values that stand in the statement itself."""
     lists: Mapping[str, int]
     """How many values each list has in this shape."""
@@ -60,7 +60,7 @@ class Prepared:
     def _readers_of_columns(self) -> _ProcessorsType | None:
         return self.columns._effective_processors
 
-    def values(self, line: Line) -> list[object]:
+    def values(self, line: NamedValues) -> list[object]:
         """Put values in their places. Raises KeyError where one is missing."""
         known: dict[str, Any] = {**self.fixed, **line}
         if self.defaults:
@@ -97,7 +97,7 @@ class _CompiledStatement:
     """What is worked out for columns that are left out."""
     columns: SimpleResultMetaData
 
-    def shaped(self, line: Line, counts: Mapping[str, int]) -> Prepared:
+    def shaped(self, line: NamedValues, counts: Mapping[str, int]) -> Prepared:
         """Return what it is for SQLite with lists of these lengths."""
         own = {name: len(self.fixed[name] or ()) for name in _lists(self.compiled) if name not in counts}
         lists = {**counts, **own}
@@ -126,7 +126,7 @@ class Statements:
     _known: dict[int, _Known] = attrs.field(factory=dict)
     """By the number of the statement's object, for as long as that lives."""
 
-    def prepared(self, statement: sa.Executable, line: Line, *, several: bool) -> Prepared | None:
+    def prepared(self, statement: sa.Executable, line: NamedValues, *, several: bool) -> Prepared | None:
         """Return what a statement is for SQLite, run with values of the names of `line`; None: SQLAlchemy is to run it.
 
         `several` says that it is run for more than one row.
@@ -158,7 +158,7 @@ class Statements:
         return known.shapes[shape]
 
     def ready(
-        self, statement: sa.Executable, given: Line | Sequence[Line] | None
+        self, statement: sa.Executable, given: NamedValues | Sequence[NamedValues] | None
     ) -> tuple[Prepared, Sequence[object], bool] | None:
         """Return a statement that was seen before, its values, and whether they are those of several rows.
 
@@ -166,7 +166,7 @@ class Statements:
         """
         # What is a dict is a mapping, and most are; to ask whether it is any other takes three calls.
         alone = given is None or isinstance(given, (dict, Mapping))
-        lines: Sequence[Line] = (given or {},) if alone else given  # type: ignore[assignment]
+        lines: Sequence[NamedValues] = (given or {},) if alone else given  # type: ignore[assignment]
         if not lines:
             return None
         several = len(lines) > 1
@@ -200,7 +200,9 @@ def _lists(compiled: SQLCompiler) -> list[str]:
     return [compiled.bind_names[bind] for bind in compiled.post_compile_params]
 
 
-def _form(statement: sa.Executable, line: Line, dialect: sa.Dialect, *, several: bool) -> _CompiledStatement | None:
+def _form(
+    statement: sa.Executable, line: NamedValues, dialect: sa.Dialect, *, several: bool
+) -> _CompiledStatement | None:
     """Compile a statement. Returns None where SQLAlchemy does more with it than is done here."""
     changes = isinstance(statement, Dml)
     returns = isinstance(statement, Dml) and len(statement.exported_columns) > 0
@@ -243,7 +245,7 @@ _TO_STATEMENT = ("statement", "compile_state", "dml_compile_state")
 
 
 def _slots(
-    compiled: SQLCompiler, line: Line, counts: Mapping[str, int], writers: Mapping[str, Converter | None]
+    compiled: SQLCompiler, line: NamedValues, counts: Mapping[str, int], writers: Mapping[str, Converter | None]
 ) -> tuple[str, list[_Slot]]:
     """Return the text and which value stands where in it."""
     if not compiled.post_compile_params:

@@ -40,10 +40,12 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
     return _where(hosts, near, wanted, lambda *asked: choose(*asked) is not None)
 
 
-_Asked = Callable[[NumaHost | None, Sequence[PciPool], NumaRequest | None, DeviceRequest], bool]
+_DeviceCheck = Callable[[NumaHost | None, Sequence[PciPool], NumaRequest | None, DeviceRequest], bool]
 
 
-def _where(hosts: HostColumns, near: DeviceRequest, wanted: NumaRequest | None, holds: _Asked) -> "NDArray[np.bool_]":
+def _where(
+    hosts: HostColumns, near: DeviceRequest, wanted: NumaRequest | None, holds: _DeviceCheck
+) -> "NDArray[np.bool_]":
     """Return which hosts have devices, and cells where cells are wanted, of which something holds."""
     mask, like = np.zeros(hosts.size, np.bool_), dict[object, bool]()
     for row, (pools, host) in enumerate(zip(hosts.column("pci"), hosts.column("numa"), strict=True)):

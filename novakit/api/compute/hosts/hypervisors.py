@@ -18,7 +18,7 @@ from novakit.compute.hosts import Host, Load
 from novakit.front.sharing import Cost
 
 SEARCH = ("hypervisor_hostname_pattern", "with_servers")
-Guests = Mapping[str, Sequence[tuple[str, str]]]
+GuestsByHost = Mapping[str, Sequence[tuple[str, str]]]
 
 
 async def index(call: Call[Compute]) -> web.Response:
@@ -137,7 +137,7 @@ def _id(call: Call[Compute], host: Host) -> str | int:
 
 
 def _view(
-    call: Call[Compute], host: Host, loads: Mapping[str, Load], guests: Guests | None, *, detail: bool
+    call: Call[Compute], host: Host, loads: Mapping[str, Load], guests: GuestsByHost | None, *, detail: bool
 ) -> Document:
     shown: Document = {
         "id": _id(call, host),

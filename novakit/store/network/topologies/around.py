@@ -128,20 +128,20 @@ class Around:
     served: ServedByGateway
 
 
-_Question = sa.Select[*tuple[object, ...]]
+_LinesQuery = sa.Select[*tuple[object, ...]]
 
 
 def _some(name: str) -> sa.BindParameter[object]:
     return sa.bindparam(name, expanding=True)
 
 
-def _listed(lines: _Question) -> sa.ScalarSelect[object]:
+def _listed(lines: _LinesQuery) -> sa.ScalarSelect[object]:
     columns = lines.subquery().c
     # Not shared: they are long, and seldom the same twice.
     return sa.select(sa.type_coerce(JsonRows(*columns), sa.JSON())).scalar_subquery()
 
 
-def _lines(table: sa.Table, names: Sequence[str]) -> _Question:
+def _lines(table: sa.Table, names: Sequence[str]) -> _LinesQuery:
     """Select what a line is made of, after the moment by which lines are put in order."""
     columns = (table.c[name] for name in names)
     # Lists as text: JSON in JSON is text on SQLite, and none on PostgreSQL.
@@ -149,7 +149,7 @@ def _lines(table: sa.Table, names: Sequence[str]) -> _Question:
     return sa.select(table.c.created_at, *told)
 
 
-def _members(which: sa.ColumnElement[bool]) -> _Question:
+def _members(which: sa.ColumnElement[bool]) -> _LinesQuery:
     numbers = sa.cast(SortedRows(addresses.c.number), sa.Text).label("numbers")
     return (
         sa.select(port_groups.c.group_id, numbers)
@@ -188,7 +188,7 @@ _OF_GATEWAY = (
 )
 
 
-def _around(*networks_too: _Question) -> tuple[_Question, ...]:
+def _around(*networks_too: _LinesQuery) -> tuple[_LinesQuery, ...]:
     asked = sa.select(networks.c.id).where(networks.c.id.in_(_some("networks")))
     wanted = sa.union(asked, *networks_too) if networks_too else asked
     return (

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from novakit_hookspecs.networks import Port, Rule
-from novakit_net_ovs.rules import CACHED, NO_GROUPS, TRACKED, Groups, matches, policy_number
+from novakit_net_ovs.rules import CACHED, NO_GROUPS, TRACKED, MembersById, matches, policy_number
 
 CLASSIFY, SPOOF, OUT, OUT_VERDICT, OUT_RULES, IN_RULES, DELIVER, IN, IN_TRACKED, IN_VERDICT, HAND_OVER = (
     0, 10, 20, 21, 30, 31, 60, 70, 71, 72, 80,
@@ -71,7 +71,7 @@ class Segment:
     """The patch port to a physical network's bridge."""
 
 
-def program(segments: Iterable[Segment], groups: Groups = NO_GROUPS) -> list[str]:
+def program(segments: Iterable[Segment], groups: MembersById = NO_GROUPS) -> list[str]:
     """Return the whole flow program, sorted, each flow once; `groups` are those that rules name."""
     policies: dict[int, tuple[Rule, ...]] = {}
     flows = set(_fixed())
@@ -97,7 +97,7 @@ def _alone(number: int, rule: Rule) -> list[str]:
     return _let(number, rule, NO_GROUPS)
 
 
-def _let(number: int, rule: Rule, groups: Groups) -> list[str]:
+def _let(number: int, rule: Rule, groups: MembersById) -> list[str]:
     """Return the flows by which a policy lets through what a rule does."""
     table = OUT_RULES if rule.direction == "egress" else IN_RULES
     return [_flow(table, 100, f"{match},{POLICY}={number:#x}", ALLOW) for match in matches(rule, groups)]
@@ -176,7 +176,7 @@ def _classify(segment: Segment, numbers: dict[str, int]) -> Iterator[str]:
         yield _flow(CLASSIFY, 100, f"in_port={segment.uplink}", f"{zone},{_mark(FROM_NO_GUEST)},{_go(DELIVER)}")
 
 
-def check(port: Port, groups: Groups = NO_GROUPS) -> None:
+def check(port: Port, groups: MembersById = NO_GROUPS) -> None:
     """Raise `ValueError` when a port's rules, the groups that they name or its addresses make no sense."""
     vouched(1, port.mac.lower(), _claims(port))
     for rule in port.rules:

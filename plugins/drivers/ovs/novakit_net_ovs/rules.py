@@ -22,9 +22,9 @@ CACHED = 4096
 """How many different rules are kept computed: between two topologies of a host nearly all stay the same."""
 GROUPS_CACHED = 256
 """How many of those that name a group: each is as long as the group has members, so only the latest ones are kept."""
-Groups = Mapping[str, tuple[str, ...]]
+MembersById = Mapping[str, tuple[str, ...]]
 """The members of groups that rules name, by the group's id."""
-NO_GROUPS: Groups = {}
+NO_GROUPS: MembersById = {}
 
 
 def port_masks(first: int, last: int) -> list[tuple[int, int]]:
@@ -59,7 +59,7 @@ def _content(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], int]:
     return content, int.from_bytes(hashlib.blake2s(repr(content).encode(), digest_size=4).digest(), "big") or 1
 
 
-def matches(rule: Rule, groups: Groups = NO_GROUPS) -> list[str]:
+def matches(rule: Rule, groups: MembersById = NO_GROUPS) -> list[str]:
     """Return the matches that let a rule's connections through, one per remote and port mask.
 
     Raises ValueError for a group that is not there, and for what is no range or no port.
