@@ -170,6 +170,25 @@ def twice_meant() -> Figure:
     return Figure("of them with another meaning", len(told), "none", not told, told)
 
 
+def types_meant_twice() -> Figure:
+    """Count the names that a module gives to a type, as in `Place = tuple[str, str]`, and another to something else."""
+    meanings: dict[str, dict[str, str]] = {}
+    for one in sources():
+        for node in one.tree.body:
+            if isinstance(node, ast.ClassDef):
+                meanings.setdefault(node.name.lstrip("_"), {})[one.place] = "class"
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name, value = node.targets[0].id, ast.unparse(node.value)
+                if re.fullmatch(r"_?[A-Z][a-z]\w*", name) and not value.startswith("TypeVar("):
+                    meanings.setdefault(name.lstrip("_"), {})[one.place] = value
+    told = [
+        f"{name}: {', '.join(where)}"
+        for name, where in sorted(meanings.items())
+        if len(set(where.values())) > 1  # as several modules may need the same type
+    ]
+    return Figure("names of types with another meaning", len(told), "none", not told, told)
+
+
 def widest_folder() -> Figure:
     """Count the modules of the widest folder, those that have a reason to be wide aside."""
     widths = Counter(one.path.parent for one in sources() if one.path.name != "__init__.py")
@@ -329,6 +348,7 @@ FIGURES: Sequence[Measure] = (
     uses_of_aliases_of_any,
     twice_defined,
     twice_meant,
+    types_meant_twice,
     tested_by_name,
     widest_folder,
     modules_above_the_domain_that_reach_into_the_store,

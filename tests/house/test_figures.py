@@ -60,6 +60,12 @@ def test_a_class_name_defined_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert figure.value == 1 and not figure.reached, "what is one thing in both is no second meaning"
 
 
+def test_a_type_with_the_name_of_another_thing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ("Place = tuple[str, str]\nVersion = tuple[int, int]\n", "class _Place: ...\nVersion = tuple[int, int]\n")
+    figure = _measured(monkeypatch, figures.types_meant_twice, *texts)
+    assert figure.value == 1 and figure.examples[0].startswith("Place: ")
+
+
 def test_every_use_of_any_counts_and_so_does_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "from typing import Any\n" + "a: Any = 1\n" * 8 + 'b: "list[Any]" = []\n'
     assert _measured(monkeypatch, figures.uses_of_any, text).value == 1000
