@@ -15,7 +15,7 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -24,19 +24,20 @@ from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext
 from novakit_hookspecs.networks import Abandoned, Applied, Topology, Vif
-from novakit_net_linux import guard, links, names, routers
+from novakit_net_linux import links, names
 from novakit_net_linux.commands import CommandFailed
 from novakit_net_linux.dhcp import DhcpServers
 from novakit_net_ovs import daemons, examination, ovsdb, plan
 from novakit_net_ovs.abandoned import Leavings
+from novakit_net_ovs.namespaces import Namespaces
 from novakit_net_ovs.options import OvsOptions
 from novakit_net_ovs.ovsdb import BridgeWiring, Switch
 from novakit_net_ovs.ownership import Ownership
+from novakit_net_ovs.taps import Taps
 
 AT_ONCE = 8
-"""Namespaces that are worked at side by side; each step is a program or a netlink call that waits for the kernel."""
+"""Zones that are flushed side by side: each is a program."""
 METADATA_IP, METADATA_PORT = "169.254.169.254", 80
-Trouble = (CommandFailed, links.LinkFailed, Busy, OSError)
 
 
 class OvsNetworks:
@@ -57,8 +58,8 @@ class OvsNetworks:
         self._plan = plan.Plan()
         self._ofports: dict[str, int] = {}
         self._mark: tuple[object, ...] = ()
-        self._taps: dict[str, tuple[int | None, int]] = {}
-        self._namespaces: dict[str, tuple[object, ...]] = {}
+        self._taps = Taps(self._own, self._links, self._options)
+        self._namespaces = Namespaces(self._own, self._switch, self._links, self._servers, self._options)
         self._sockets: dict[str, tuple[object, socket.socket]] = {}
 
     async def prepare_host(self) -> Sequence[str]:
@@ -187,7 +188,7 @@ class OvsNetworks:
             self._switch.forget_flows()
         wiring = found = await self._make_bridges(await self._switch.wiring())
         lost = await self._lost(wanted, wiring)
-        await self._make_taps(wanted, wiring)
+        await self._taps.make(wanted, wiring)
         wiring = await self._attach(wanted, wiring, lost)
         ofports = self._working(wanted, wiring)
         # Beside a physical card lives the real gateway: its address is not ours to take.
@@ -200,8 +201,11 @@ class OvsNetworks:
         flows = wanted.flows(ofports, self._options.integration_bridge)
         await self._switch.replace_flows(self._options.integration_bridge, flows)
         await self._forget_connections(before, wanted)
-        await self._links.call(links.raise_links, await self._shut(wanted))
-        await self._make_namespaces(before, wanted)
+        await self._links.call(links.raise_links, await self._taps.shut(wanted))
+        if self._options.external_address:
+            bridges = {bridge: wanted.outside.get(bridge) for bridge in self._options.bridge_mappings.values()}
+            await self._links.call(links.set_outside_addresses, bridges)
+        await self._namespaces.make(before, wanted)
         await self._sweep(wanted, found)
         self._plan, self._ofports = wanted, ofports
         applied = Applied(
@@ -248,37 +252,6 @@ class OvsNetworks:
             return next(iter(wiring.bridges.values()))
         is_usable = examination.KERNEL_MODULE.exists() and "system" in await self._switch.datapaths()
         return "system" if is_usable else "netdev"
-
-    async def _make_taps(self, wanted: plan.Plan, wiring: BridgeWiring) -> None:
-        """Make the taps that we have not seen right yet, deaf for the host itself before anybody speaks."""
-        taps = {
-            bridge_port.name: bridge_port for bridge_port in wanted.bridge_ports.values() if bridge_port.kind == "tap"
-        }
-        here = await self._links.call(links.devices)
-        fresh = {
-            name: bridge_port.mtu
-            for name, bridge_port in taps.items()
-            if self._taps.get(name) != (here.get(name), bridge_port.mtu)
-        }
-        if not fresh:
-            return
-        for name, why in (await self._links.call(links.make_taps, fresh, self._own.mark)).items():
-            wanted.drop(taps[name].owner, why)
-            fresh.pop(name)
-        if wiring.bridges.get(self._options.integration_bridge) == "netdev":
-            await guard.shield(fresh, self._options.command_timeout)
-
-    async def _shut(self, wanted: plan.Plan) -> list[str]:
-        """Name the taps that were made and are not raised yet, and remember them as right."""
-        here = await self._links.call(links.devices)
-        right = {
-            bridge_port.name: (here.get(bridge_port.name), bridge_port.mtu)
-            for bridge_port in wanted.bridge_ports.values()
-            if bridge_port.kind == "tap"
-        }
-        shut = [name for name, seen in right.items() if self._taps.get(name) != seen]
-        self._taps = right
-        return shut
 
     async def _lost(self, wanted: plan.Plan, wiring: BridgeWiring) -> set[str]:
         """Name the bridge ports that have to be added anew for the switch to make or open their device again.
@@ -361,90 +334,12 @@ class OvsNetworks:
         for start in range(0, len(steps), AT_ONCE):
             await asyncio.gather(*steps[start : start + AT_ONCE])
 
-    async def _make_namespaces(self, before: plan.Plan, wanted: plan.Plan) -> None:
-        if self._options.external_address:
-            bridges = {bridge: wanted.outside.get(bridge) for bridge in self._options.bridge_mappings.values()}
-            await self._links.call(links.set_outside_addresses, bridges)
-
-        async def serve(network_id: str) -> None:
-            network = wanted.networks[network_id]
-            assert network.dhcp is not None
-            namespace, device = wanted.dhcp_namespace(network), names.device(names.DHCP, network.dhcp.id)
-            state = (namespace, network, self._switch.identity(), self._servers.process(network_id))
-            if not self._as_left(namespace.name, state):
-                await self._own.note_namespace(namespace.name)
-                await self._links.call(links.make_namespace, namespace)
-                index = await self._links.call_inside(namespace.name, socket.if_nametoindex, device)
-                await self._servers.serve(network, device, index)
-                self._leave(namespace.name, (*state[:3], self._servers.process(network_id)))
-
-        async def route(router_id: str) -> None:
-            await self._make_router(before, wanted, router_id)
-
-        await asyncio.gather(
-            self._each(wanted, [network.id for network in wanted.dhcp_networks()], serve),
-            self._each(wanted, list(wanted.routers), route),
-        )
-
-    async def _make_router(self, before: plan.Plan, wanted: plan.Plan, router_id: str) -> None:
-        router = wanted.routers[router_id]
-        namespace = wanted.router_namespace(router)
-        state = (namespace, router, self._switch.identity())
-        if self._as_left(namespace.name, state):
-            return
-        await self._own.note_namespace(namespace.name)
-        fresh = set(await self._links.call(links.make_namespace, namespace))
-        await routers.install(router, self._options.command_timeout)
-        known = before.routers.get(router_id)
-        for gone in set(known.floating_ips if known else ()) - set(router.floating_ips):
-            await routers.forget(router_id, gone, self._options.command_timeout)
-        macs = {names.device(names.ROUTER, leg.port_id): leg.mac for leg in router.interfaces}
-        if router.gateway:
-            macs[names.device(names.GATEWAY, router.gateway.port_id)] = router.gateway.mac
-        for leg in namespace.legs:
-            news = [address for address in leg.addresses if address in fresh]
-            if news:
-                await self._links.call_inside(namespace.name, links.announce, leg.device, macs[leg.device], news)
-        self._leave(namespace.name, state)
-
-    def _as_left(self, namespace: str, state: tuple[object, ...]) -> bool:
-        """Whether a namespace is the one that we made last, and was made to this."""
-        mark = links.namespace_mark(namespace)
-        return mark is not None and self._namespaces.get(namespace) == (mark, *state)
-
-    def _leave(self, namespace: str, state: tuple[object, ...]) -> None:
-        self._namespaces[namespace] = (links.namespace_mark(namespace), *state)
-
     async def _sweep(self, wanted: plan.Plan, found: BridgeWiring) -> None:
         """Remove what is ours and not wanted: namespaces, servers, taps. `found` is what was plugged in before."""
-        serving = {network.id for network in wanted.dhcp_networks()}
-        for network_id in self._servers.known():
-            if network_id not in serving:
-                await self._servers.stop(network_id)
-        namespaces = {names.dhcp_namespace(network_id) for network_id in serving}
-        namespaces |= {names.router_namespace(router_id) for router_id in wanted.routers}
         here = await self._links.call(links.devices)
-        left = self._own.namespaces() - namespaces
-        left_devices = [
+        await self._namespaces.sweep(wanted)
+        left = [
             name for name in here if (names.is_tap(name) or names.is_service(name)) and name not in wanted.bridge_ports
         ]
         if left:
-            await self._links.call(links.remove_namespaces, left)
-            await self._own.forget_namespaces(left)
-        if left_devices:
-            ours = await self._links.call(self._own.devices, left_devices, found)
-            await self._links.call(links.remove_links, ours)
-        self._namespaces = {name: state for name, state in self._namespaces.items() if name in namespaces}
-
-    async def _each(self, wanted: plan.Plan, owners: list[str], step: Callable[[str], Awaitable[None]]) -> None:
-        """Do a step for each, some at once; what fails is a fault of that one alone."""
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def contained(owner: str) -> None:
-            async with gate:
-                try:
-                    await step(owner)
-                except Trouble as error:
-                    wanted.drop(owner, str(error))
-
-        await asyncio.gather(*map(contained, owners))
+            await self._links.call(links.remove_links, await self._links.call(self._own.devices, left, found))
