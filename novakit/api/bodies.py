@@ -11,7 +11,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import attrs
 import fastjsonschema
@@ -254,8 +254,10 @@ def wrapped(key: str, inner: Definition) -> Definition:
 class Versions:
     """The schemas of one request body, each from some version on."""
 
-    def __init__(self, since: Sequence[tuple[Version, Definition]], words: Words = words) -> None:
-        self._since = [(version, Schema(definition, words)) for version, definition in since]
+    def __init__(
+        self, since: Sequence[tuple[Version, Definition]], words: Words = words, formats: Formats = FORMATS
+    ) -> None:
+        self._since = [(version, Schema(definition, words, formats)) for version, definition in since]
         self._of: dict[Version, Schema] = {}
         """The schema of each version that was asked for."""
 
@@ -283,15 +285,16 @@ class Body(Versions, Generic[R]):
         *,
         under: str | None = None,
         words: Words = words,
+        formats: Formats = FORMATS,
     ) -> None:
-        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since], words)
+        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since], words, formats)
         self.kind = kind
         self.under = under
 
-    def record(self, version: Version, body: dict[str, object]) -> R:
+    def record(self, version: Version, body: object) -> R:
         """Make a record of a body. Raises BadRequest for one that this version does not take."""
         self.check(version, body)
-        return records.read(self.kind, body[self.under] if self.under else body)
+        return records.read(self.kind, cast(Mapping[str, object], body)[self.under] if self.under else body)
 
     async def read(self, call: Call[S]) -> R:
         """Read the body of a call. Raises BadRequest for one that its version does not take."""

@@ -12,7 +12,6 @@ from novakit.api import bodies
 from novakit.api.identity.resources import Noun
 from novakit.api.network.bodies.attributes import AttributesBody
 from novakit.api.network.resources import Resource
-from novakit.api.placement.schemas import PlacementBody
 from novakit.conductor.verb import NOT_READ, Action
 from novakit.conductor.verbs import ACTIONS
 
@@ -80,8 +79,6 @@ def _within(value: object, place: str) -> Iterator[Form]:
             yield Form(place, schemas, value.kind if isinstance(value, bodies.Body) else None)
     elif isinstance(value, bodies.BodyReader):
         yield Form(place, [("", value.schema.definition)], value.kind)
-    elif isinstance(value, PlacementBody):
-        yield Form(place, [(f" since {since}", one.definition) for since, one in value.schemas.items()], value.kind)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(inner, bodies.Schema | bodies.Versions):

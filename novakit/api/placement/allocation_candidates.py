@@ -34,7 +34,7 @@ async def list_all(call: PlacementCall) -> web.Response:
     """Answer with candidates as bodies for PUT /allocations, and with the providers they name."""
     require_json(call, reads=True)
     asked = call.request.query
-    query.checked(asked, query.by_version(schemas.LIST, call.version))
+    query.checked(asked, schemas.LIST, call.version)
     ask = _ask(asked, call.version)
     await _check_names(call, ask)
     forest, found, cut = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)

@@ -14,7 +14,8 @@ import orjson
 from aiohttp import web
 
 from novakit import errors, world
-from novakit.api.placement.schemas import PlacementBody
+from novakit.api.bodies import Body
+from novakit.api.reading import parse
 from novakit.api.service import Call, Version, reply, text
 from novakit.placement import Placement
 
@@ -83,9 +84,13 @@ def _kinds(accept: str) -> list[str]:
     return [item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()]
 
 
-async def body(call: PlacementCall, wanted: PlacementBody[T]) -> T:
+async def body(call: PlacementCall, wanted: Body[T]) -> T:
     """Read the JSON body. Raises BadRequest when it is missing or does not match the schema of the version."""
-    return wanted.read(await call.raw(), call.version)
+    try:
+        said = parse(await call.raw())
+    except orjson.JSONDecodeError as error:
+        raise errors.BadRequest(f"Malformed JSON: {error}") from error
+    return wanted.record(call.version, said)
 
 
 def answer(

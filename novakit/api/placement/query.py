@@ -1,12 +1,13 @@
 """The little languages of Placement's query parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api.bodies import Versions
 from novakit.api.placement.frame import kept_id
-from novakit.api.placement.schemas import MAX_INT, PlacementSchema, looks_like_uuid
+from novakit.api.placement.schemas import INVALID_QUERY, MAX_INT, looks_like_uuid
 from novakit.api.service import Version
 from novakit.resource_classes import by_class
 
@@ -15,20 +16,14 @@ _RESOURCES = (
     "Badly formed resources parameter. Expected resources query string parameter in form: "
     "?resources=VCPU:2,MEMORY_MB:1024. Got: "
 )
-_INVALID = "Invalid query string parameters: "
 
 
-def by_version(schemas: Mapping[Version, PlacementSchema], version: Version) -> PlacementSchema:
-    """Choose the newest of several that is not newer than the version."""
-    return schemas[max(first for first in schemas if first <= version)]
-
-
-def checked(query: Query, schema: PlacementSchema) -> dict[str, str]:
-    """Return the parameters, of repeated ones the last. Raises BadRequest for any that the schema does not know."""
+def checked(query: Query, wanted: Versions, version: Version) -> dict[str, str]:
+    """Return the parameters, of repeated ones the last. Raises BadRequest for any that the version does not know."""
     values = dict(query.items())
-    schema.check(values, _INVALID)
+    wanted.check(version, values)
     if any("\x00" in value or _surrogates(value) for value in values.values()):
-        raise errors.BadRequest(f"{_INVALID}control characters and broken UTF-8 are not accepted.")
+        raise errors.BadRequest(f"{INVALID_QUERY}control characters and broken UTF-8 are not accepted.")
     return values
 
 
@@ -72,7 +67,7 @@ def traits(values: Sequence[str], version: Version) -> tuple[list[set[str]], set
         names = [item.strip() for item in value.split(",")]
         unwanted = {name.lstrip("!") for name in names if name.startswith("!")}
         form = "HW_CPU_X86_VMX,!CUSTOM_MAGIC" if version >= (1, 22) else "HW_CPU_X86_VMX,CUSTOM_MAGIC"
-        expected = f"{_INVALID}Expected 'required' parameter value of the form: {form}. Got"
+        expected = f"{INVALID_QUERY}Expected 'required' parameter value of the form: {form}. Got"
         if not all(names) or not all(unwanted):
             raise errors.BadRequest(f"{expected} an empty trait in: {value}")
         if unwanted and version < (1, 22):
@@ -85,14 +80,16 @@ def traits(values: Sequence[str], version: Version) -> tuple[list[set[str]], set
 def _any_of(value: str, version: Version) -> set[str]:
     form = "in:HW_CPU_X86_VMX,CUSTOM_MAGIC"
     if version < (1, 39):
-        raise errors.BadRequest(f"{_INVALID}The format '{form}' only supported since microversion 1.39. Got: {value}")
+        raise errors.BadRequest(
+            f"{INVALID_QUERY}The format '{form}' only supported since microversion 1.39. Got: {value}"
+        )
     found = {item.strip() for item in value[3:].split(",")}
     if not all(found):
         raise errors.BadRequest(
-            f"{_INVALID}Expected 'required' parameter value of the form: {form}. Got an empty trait in: {value}"
+            f"{INVALID_QUERY}Expected 'required' parameter value of the form: {form}. Got an empty trait in: {value}"
         )
     if any(name.startswith("!") for name in found):
-        raise errors.BadRequest(f"{_INVALID}The format '{form}' does not support forbidden traits. Got: {value}")
+        raise errors.BadRequest(f"{INVALID_QUERY}The format '{form}' does not support forbidden traits. Got: {value}")
     return found
 
 
@@ -126,7 +123,9 @@ def _aggregates(value: str) -> set[str]:
     ids = bare.removeprefix("in:").split(",")
     for one in ids:
         if not looks_like_uuid(one):
-            raise errors.BadRequest(f"{_INVALID}Expected 'member_of' parameter to contain valid UUID(s). Got: {one}")
+            raise errors.BadRequest(
+                f"{INVALID_QUERY}Expected 'member_of' parameter to contain valid UUID(s). Got: {one}"
+            )
     return {kept_id(one) for one in ids}
 
 
@@ -134,5 +133,5 @@ def in_tree(value: str) -> str:
     """Read an `in_tree` parameter: the id of a provider."""
     found = value.strip()
     if not looks_like_uuid(found):
-        raise errors.BadRequest(f"{_INVALID}Expected 'in_tree' parameter to be a format of uuid. Got: {value}")
+        raise errors.BadRequest(f"{INVALID_QUERY}Expected 'in_tree' parameter to be a format of uuid. Got: {value}")
     return kept_id(found)

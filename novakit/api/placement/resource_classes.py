@@ -48,7 +48,7 @@ async def ensure(call: PlacementCall) -> web.Response:
     """PUT /resource_classes/{name} from 1.7 on: make a custom class, or see that it is there."""
     require_json(call)
     name = canonical(call.path["name"])
-    schemas.CUSTOM_CLASS.check({"name": name}, "JSON does not validate: ")
+    schemas.RESOURCE_CLASS.check(call.version, {"name": name})
     new = await call.service.resource_classes.ensure(name)
     return answer(call, None, 201 if new else 204, location=href(call, "resource_classes", name))
 

@@ -41,7 +41,7 @@ async def list_all(call: PlacementCall) -> web.Response:
     """GET /resource_providers, with all its filters."""
     require_json(call, reads=True)
     asked = call.request.query
-    given = query.checked(asked, query.by_version(schemas.LIST, call.version))
+    given = query.checked(asked, schemas.LIST, call.version)
     member_of, not_member_of = query.member_of(asked.getall("member_of", []), call.version)
     required, forbidden = query.traits(asked.getall("required", []), call.version)
     resources = query.resources(given["resources"]) if "resources" in given else {}

@@ -12,7 +12,7 @@ from novakit.placement.records import ResourceProvider
 async def list_all(call: PlacementCall) -> web.Response:
     """GET /traits; `name` is in:A,B or startswith:PREFIX, `associated` true or false."""
     require_json(call, reads=True)
-    given = query.checked(call.request.query, schemas.LIST_TRAITS)
+    given = query.checked(call.request.query, schemas.LIST_TRAITS, call.version)
     within, prefix = _by_name(given["name"]) if "name" in given else (None, "")
     associated = given.get("associated", "").lower()
     if "associated" in given and associated not in ("true", "false"):
@@ -50,13 +50,7 @@ async def ensure(call: PlacementCall) -> web.Response:
     """PUT /traits/{name}: make a custom trait, or see that it is there."""
     require_json(call)
     name = call.path["name"]
-    try:
-        schemas.CUSTOM.check(name, "")
-    except errors.BadRequest:
-        raise errors.BadRequest(
-            "The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "
-            '"CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"'
-        ) from None
+    schemas.CUSTOM.check(name)
     new = await call.service.trait_names.ensure(name)
     return answer(call, None, 201 if new else 204, modified=world.now(), location=href(call, "traits", name))
 

@@ -23,7 +23,7 @@ async def of_project(call: PlacementCall) -> web.Response:
     asked = call.request.query
     require_json(call, reads=True)
     call.authorize(call.rule, {"project_id": asked.get("project_id")})
-    given = query.checked(asked, query.by_version(schemas.USAGES, call.version))
+    given = query.checked(asked, schemas.USAGES, call.version)
     wanted_type = given.get("consumer_type")
     usages = await call.service.providers.usages_of_project(
         given["project_id"],

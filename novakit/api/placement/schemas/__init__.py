@@ -3,14 +3,11 @@
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
-
-import attrs
-import orjson
+from typing import TypeVar
 
 from novakit import errors
-from novakit.api import bodies, records
-from novakit.api.reading import parse
+from novakit.api import bodies
+from novakit.api.bodies import Definition
 from novakit.api.service import Version
 
 R = TypeVar("R")
@@ -22,6 +19,7 @@ TEXT = "^[^\\x00-\\x1f\\x7f]*$"
 """Text that every database and terminal can hold: no control characters."""
 GROUP = "[1-9][0-9]*"
 GROUP_1_33 = "[a-zA-Z0-9_-]{1,64}"
+INVALID_QUERY = "Invalid query string parameters: "
 MAX_INT = 0x7FFFFFFF
 """The largest amount that Placement's schemas take (db.MAX_INT of the public API)."""
 
@@ -40,54 +38,30 @@ def is_dashed_uuid(value: str) -> bool:
     return re.fullmatch("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
 
 
-@attrs.define
-class PlacementSchema:
-    """A JSON schema of a body or of a query, whose faults are said in the words that Placement's clients know."""
-
-    definition: dict[str, object]
-    is_uuid: Callable[[str], bool] = looks_like_uuid
-    _schema: bodies.Schema = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._schema = bodies.Schema(self.definition, words, {"uuid": self.is_uuid})
-
-    def checked(self, raw: bytes) -> object:
-        """Read JSON text that must fit. Raises BadRequest otherwise."""
-        try:
-            data = parse(raw)
-        except orjson.JSONDecodeError as error:
-            raise errors.BadRequest(f"Malformed JSON: {error}") from error
-        self.check(data, "JSON does not validate: ")
-        return data
-
-    def check(self, data: object, complaint: str) -> None:
-        """Raise `BadRequest` when data that was read already does not fit."""
-        try:
-            self._schema.check(data)
-        except errors.BadRequest as error:
-            raise errors.BadRequest(f"{complaint}{error.message}") from error
+FORMATS: bodies.Formats = {"uuid": looks_like_uuid}
 
 
-@attrs.frozen
-class PlacementBody(Generic[R]):
-    """A body: the record that is made of it, and its schemas, each from a version on."""
-
-    kind: type[R]
-    schemas: Mapping[Version, PlacementSchema]
-    _of: dict[Version, PlacementSchema] = attrs.field(factory=dict, init=False, repr=False)
-    """The schema of each version that was asked for."""
-
-    def read(self, raw: bytes, version: Version) -> R:
-        """Make a record of JSON text. Raises BadRequest for what the version does not take."""
-        if (schema := self._of.get(version)) is None:
-            schema = self._of[version] = self.schemas[max(first for first in self.schemas if first <= version)]
-        return records.read(self.kind, schema.checked(raw))
+def body(kind: type[R], since: Mapping[Version, Definition]) -> bodies.Body[R]:
+    """Make what reads a body: the record that is made of it, and its schemas, each from a version on."""
+    return bodies.Body(kind, sorted(since.items()), words=_words_of("JSON does not validate: "), formats=FORMATS)
 
 
-def words(fault: bodies.Fault) -> errors.BadRequest:
+def query(since: Mapping[Version, Definition], is_uuid: Callable[[str], bool] = looks_like_uuid) -> bodies.Versions:
+    """Make what checks the parameters of a query, by schemas that each hold from a version on."""
+    return bodies.Versions(sorted(since.items()), _words_of(INVALID_QUERY), {"uuid": is_uuid})
+
+
+def _words_of(complaint: str) -> bodies.Words:
+    def said(fault: bodies.Fault) -> errors.BadRequest:
+        return errors.BadRequest(f"{complaint}{words(fault)}")
+
+    return said
+
+
+def words(fault: bodies.Fault) -> str:
     """Return what is wrong with a body or a query as Placement does."""
     where = "".join(f"['properties'][{name!r}]" for name in fault.path[1:])
-    return errors.BadRequest(f"{_sentence(fault)}. Failed validating {fault.rule!r} in schema{where}")
+    return f"{_sentence(fault)}. Failed validating {fault.rule!r} in schema{where}"
 
 
 def _sentence(error: bodies.Fault) -> str:

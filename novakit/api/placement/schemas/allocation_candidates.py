@@ -1,6 +1,6 @@
 """Query of GET /allocation_candidates."""
 
-from novakit.api.placement.schemas import GROUP, GROUP_1_33, PlacementSchema
+from novakit.api.placement.schemas import GROUP, GROUP_1_33, query
 
 _TEXT = {"type": "string"}
 
@@ -34,7 +34,9 @@ def _list(version: tuple[int, int]) -> dict[str, object]:
     }
 
 
-LIST = {
-    version: PlacementSchema(_list(version))
-    for version in ((1, 10), (1, 16), (1, 17), (1, 21), (1, 25), (1, 31), (1, 33), (1, 35), (1, 36))
-}
+LIST = query(
+    {
+        version: _list(version)
+        for version in ((1, 10), (1, 16), (1, 17), (1, 21), (1, 25), (1, 31), (1, 33), (1, 35), (1, 36))
+    }
+)

@@ -9,8 +9,7 @@ from novakit.api.placement.schemas import (
     NAME,
     TEXT,
     UUID_KEY,
-    PlacementBody,
-    PlacementSchema,
+    body,
     record,
     table,
 )
@@ -32,10 +31,10 @@ _TYPE = {"type": "string", "pattern": NAME, "minLength": 1, "maxLength": 255}
 def _list(*, owned: bool) -> dict[str, object]:
     uuid = record({"uuid": {"type": "string", "format": "uuid"}}, "uuid")
     item = record({"resource_provider": uuid, "resources": _AMOUNTS}, "resource_provider", "resources")
-    body = {"allocations": {"type": "array", "minItems": 1, "items": item}}
+    said = {"allocations": {"type": "array", "minItems": 1, "items": item}}
     if not owned:
-        return record(body, "allocations")
-    return record({**body, "project_id": _OWNER, "user_id": _OWNER}, "allocations", "project_id", "user_id")
+        return record(said, "allocations")
+    return record({**said, "project_id": _OWNER, "user_id": _OWNER}, "allocations", "project_id", "user_id")
 
 
 def consumer(version: tuple[int, int], *, may_be_empty: bool) -> dict[str, object]:
@@ -103,15 +102,15 @@ class WantedAllocations:
 
 
 _PUT = {
-    (1, 38): PlacementSchema(consumer((1, 38), may_be_empty=True)),
-    (1, 34): PlacementSchema(consumer((1, 34), may_be_empty=True)),
-    (1, 28): PlacementSchema(consumer((1, 28), may_be_empty=True)),
-    (1, 12): PlacementSchema(consumer((1, 12), may_be_empty=False)),
-    (1, 8): PlacementSchema(_list(owned=True)),
-    (1, 0): PlacementSchema(_list(owned=False)),
+    (1, 38): consumer((1, 38), may_be_empty=True),
+    (1, 34): consumer((1, 34), may_be_empty=True),
+    (1, 28): consumer((1, 28), may_be_empty=True),
+    (1, 12): consumer((1, 12), may_be_empty=False),
+    (1, 8): _list(owned=True),
+    (1, 0): _list(owned=False),
 }
-PUT = PlacementBody(WantedAllocations, _PUT)
-POST = PlacementBody(
+PUT = body(WantedAllocations, _PUT)
+POST = body(
     dict[str, WantedAllocations],
-    {version: PlacementSchema(consumers(version, at_least=1)) for version in ((1, 38), (1, 34), (1, 28), (1, 13))},
+    {version: consumers(version, at_least=1) for version in ((1, 38), (1, 34), (1, 28), (1, 13))},
 )

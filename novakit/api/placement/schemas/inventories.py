@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from novakit.api.placement.schemas import MAX_INT, NAME, PlacementBody, PlacementSchema, record
+from novakit.api.placement.schemas import MAX_INT, NAME, body, record
 from novakit.left_out import LEFT_OUT, LeftOut
 
 _AMOUNT = {"type": "integer", "minimum": 1, "maximum": MAX_INT}
@@ -62,9 +62,9 @@ class WantedInventories:
 
 
 _NEW = {**_FIELDS, **_GENERATION, "resource_class": {"type": "string", "pattern": NAME}}
-POST = PlacementBody(NewInventory, {(1, 0): PlacementSchema(record(_NEW, "total", "resource_class"))})
-PUT_ONE = PlacementBody(
+POST = body(NewInventory, {(1, 0): record(_NEW, "total", "resource_class")})
+PUT_ONE = body(
     InventoryChange,
-    {(1, 0): PlacementSchema(record({**_FIELDS, **_GENERATION}, "total", "resource_provider_generation"))},
+    {(1, 0): record({**_FIELDS, **_GENERATION}, "total", "resource_provider_generation")},
 )
-PUT = PlacementBody(WantedInventories, {(1, 0): PlacementSchema(SEVERAL)})
+PUT = body(WantedInventories, {(1, 0): SEVERAL})

@@ -4,9 +4,19 @@ from collections.abc import Sequence
 
 import attrs
 
-from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, PlacementBody, PlacementSchema, record
+from novakit import errors
+from novakit.api.bodies import Fault, Schema
+from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, body, query, record
 
-CUSTOM = PlacementSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": CUSTOM_NAME})
+
+def _words_of_traits(_fault: Fault) -> errors.BadRequest:
+    return errors.BadRequest(
+        "The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "
+        '"CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"'
+    )
+
+
+CUSTOM = Schema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": CUSTOM_NAME}, _words_of_traits)
 
 
 @attrs.frozen(kw_only=True)
@@ -24,24 +34,24 @@ class WantedTraits:
     resource_provider_generation: int
 
 
-CUSTOM_CLASS = PlacementSchema(record({"name": {"type": "string", "maxLength": 255, "pattern": CUSTOM_NAME}}, "name"))
-RESOURCE_CLASS = PlacementBody(NewName, {(1, 0): CUSTOM_CLASS})
-_TRAITS = PlacementSchema(
-    record(
-        {
-            "traits": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}},
-            "resource_provider_generation": {"type": "integer"},
-        },
-        "traits",
-        "resource_provider_generation",
-    )
+_CLASS = record({"name": {"type": "string", "maxLength": 255, "pattern": CUSTOM_NAME}}, "name")
+RESOURCE_CLASS = body(NewName, {(1, 0): _CLASS})
+_TRAITS = record(
+    {
+        "traits": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}},
+        "resource_provider_generation": {"type": "integer"},
+    },
+    "traits",
+    "resource_provider_generation",
 )
-PUT_TRAITS = PlacementBody(WantedTraits, {(1, 0): _TRAITS})
-LIST_TRAITS = PlacementSchema(record({"name": {"type": "string"}, "associated": {"type": "string"}}))
+PUT_TRAITS = body(WantedTraits, {(1, 0): _TRAITS})
+LIST_TRAITS = query({(1, 0): record({"name": {"type": "string"}, "associated": {"type": "string"}})})
 
 _OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}
 _TYPE = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"{NAME}|^all$|^unknown$"}
-USAGES = {
-    (1, 38): PlacementSchema(record({"project_id": _OWNER, "user_id": _OWNER, "consumer_type": _TYPE}, "project_id")),
-    (1, 9): PlacementSchema(record({"project_id": _OWNER, "user_id": _OWNER}, "project_id")),
-}
+USAGES = query(
+    {
+        (1, 38): record({"project_id": _OWNER, "user_id": _OWNER, "consumer_type": _TYPE}, "project_id"),
+        (1, 9): record({"project_id": _OWNER, "user_id": _OWNER}, "project_id"),
+    }
+)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from novakit.api.placement.schemas import UUID_KEY, PlacementBody, PlacementSchema, record, table
+from novakit.api.placement.schemas import UUID_KEY, body, record, table
 from novakit.api.placement.schemas.allocations import WantedAllocations, consumers
 from novakit.api.placement.schemas.inventories import SEVERAL, WantedInventories
 
@@ -18,16 +18,14 @@ class NewShape:
 
 
 _POST = {
-    version: PlacementSchema(
-        record(
-            {
-                "inventories": table(UUID_KEY, SEVERAL, minProperties=1),
-                "allocations": consumers(max(version, (1, 28)), at_least=0),
-            },
-            "inventories",
-            "allocations",
-        )
+    version: record(
+        {
+            "inventories": table(UUID_KEY, SEVERAL, minProperties=1),
+            "allocations": consumers(max(version, (1, 28)), at_least=0),
+        },
+        "inventories",
+        "allocations",
     )
     for version in ((1, 30), (1, 34), (1, 38))
 }
-POST = PlacementBody(NewShape, _POST)
+POST = body(NewShape, _POST)

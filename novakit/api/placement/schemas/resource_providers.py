@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from novakit.api.placement.schemas import TEXT, PlacementBody, PlacementSchema, is_dashed_uuid, record
+from novakit.api.placement.schemas import TEXT, body, is_dashed_uuid, query, record
 from novakit.left_out import LEFT_OUT, LeftOut
 
 _NAME = {"type": "string", "maxLength": 200, "pattern": TEXT}
@@ -41,14 +41,14 @@ class WantedAggregates:
 
 
 _POST = {
-    (1, 14): PlacementSchema(record({"name": _NAME, "uuid": _UUID, "parent_provider_uuid": _PARENT}, "name")),
-    (1, 0): PlacementSchema(record({"name": _NAME, "uuid": _UUID}, "name")),
+    (1, 14): record({"name": _NAME, "uuid": _UUID, "parent_provider_uuid": _PARENT}, "name"),
+    (1, 0): record({"name": _NAME, "uuid": _UUID}, "name"),
 }
 _PUT = {
-    (1, 14): PlacementSchema(record({"name": _NAME, "parent_provider_uuid": _PARENT}, "name")),
-    (1, 0): PlacementSchema(record({"name": _NAME}, "name")),
+    (1, 14): record({"name": _NAME, "parent_provider_uuid": _PARENT}, "name"),
+    (1, 0): record({"name": _NAME}, "name"),
 }
-POST, PUT = PlacementBody(NewProvider, _POST), PlacementBody(ProviderChange, _PUT)
+POST, PUT = body(NewProvider, _POST), body(ProviderChange, _PUT)
 
 
 def _list(version: tuple[int, int]) -> dict[str, object]:
@@ -58,15 +58,13 @@ def _list(version: tuple[int, int]) -> dict[str, object]:
     return record(properties)
 
 
-LIST = {
-    version: PlacementSchema(_list(version), is_dashed_uuid) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))
-}
+LIST = query({version: _list(version) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))}, is_dashed_uuid)
 AGGREGATES_LIST = {"type": "array", "items": _UUID, "uniqueItems": True}
 _GUARDED = record(
     {"aggregates": AGGREGATES_LIST, "resource_provider_generation": {"type": "integer"}},
     "aggregates",
     "resource_provider_generation",
 )
-PUT_AGGREGATES = PlacementBody(WantedAggregates, {(1, 19): PlacementSchema(_GUARDED)})
-PUT_AGGREGATES_UNGUARDED = PlacementBody(tuple[str, ...], {(1, 1): PlacementSchema(AGGREGATES_LIST)})
+PUT_AGGREGATES = body(WantedAggregates, {(1, 19): _GUARDED})
+PUT_AGGREGATES_UNGUARDED = body(tuple[str, ...], {(1, 1): AGGREGATES_LIST})
 """Before 1.19."""
