@@ -407,7 +407,8 @@ class Engine:
         return self._silences.get(row["id"], world.monotonic() - behind)
 
     async def _postpone(self, work: AnyWork, error: Exception, silent: float | None) -> None:
-        seconds = getattr(error, "seconds", None) or min(0.5 * 2 ** min(work.attempt, 7), 30)
+        asked = error.seconds if isinstance(error, Postponed) else None
+        seconds = asked or min(0.5 * 2 ** min(work.attempt, 7), 30)
         self._tell(work, work.kind, "operation waits", why=str(error), seconds=seconds)
         now, silent_since = world.now(), None
         if silent is not None:

@@ -46,6 +46,7 @@ class Building(Memory):
     """What is remembered of choosing a host, and of the hosts that were tried."""
 
     node: str | None = None
+    """The hostname that the host's hypervisor has."""
     zone: str | None = None
     """The availability zone of the host."""
     availability_zone: str | None = None
@@ -53,7 +54,9 @@ class Building(Memory):
     disk_format: str = ""
     """That of the image that the guest is built from; empty where an older version asked for the server."""
     forced_host: str | None = None
+    """The host that was asked for; no other one is tried."""
     forced_node: str | None = None
+    """The same by the hostname of a hypervisor."""
     forced: bool = False
     """Whether filters are passed over for the host that was asked for."""
     excluded: tuple[str, ...] = tuple_field()
@@ -63,12 +66,15 @@ class Building(Memory):
     full: int = 0
     """How many of them had no room on their disks."""
     tries: int = 1
+    """On how many hosts it was tried to build the guest, the one that is tried now included."""
     decision: str | None = None
     """The decision that chose the host."""
     alternates: tuple[str, ...] = tuple_field()
     """The next best hosts, best first."""
     numa: tuple[Taken, ...] = tuple_field()
+    """What was claimed of the host's NUMA cells."""
     devices: tuple[GivenDevice, ...] = tuple_field()
+    """The devices of the host that were claimed."""
     builds: tuple[tuple[str, bool], ...] = tuple_field()
     """Where builds ended, and whether they worked: what a host's failure rate is made of."""
     left: str | None = None
@@ -280,6 +286,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, left: ServerColumns 
     if bound or isinstance(error, RemoteRefused) or memory.tries >= parts.config.scheduler.max_attempts:
         return error
     host = str(memory.host)
+    is_full = isinstance(error, RemoteError) and error.kind == InsufficientStorage.__name__
     work.end("Error", str(error))
     work.memory = evolve(
         memory,
@@ -288,7 +295,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, left: ServerColumns 
         left=host,
         excluded=(*memory.excluded, host),
         failures=(*memory.failures, f"{host}: {error}"[:500]),
-        full=memory.full + (getattr(error, "kind", None) == InsufficientStorage.__name__),
+        full=memory.full + is_full,
         tries=memory.tries + 1,
         unasked=None,
     )
