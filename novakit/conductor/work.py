@@ -178,7 +178,8 @@ class _Fields(dict[type, tuple[Sequence[str], Callable[[object], Sequence[object
 
     def __missing__(self, kind: type[Memory]) -> tuple[Sequence[str], Callable[[object], Sequence[object]]]:
         names = [field.name for field in attrs.fields(kind)]
-        self[kind] = names, attrgetter(*names)
+        # Of a single name `attrgetter` makes no tuple.
+        self[kind] = names, attrgetter(*names) if len(names) > 1 else lambda memory: (getattr(memory, names[0]),)
         return self[kind]
 
 

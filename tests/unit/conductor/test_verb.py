@@ -193,5 +193,6 @@ def test_a_trace_is_written_under_the_name_under_which_messages_carry_it() -> No
 def test_what_an_operation_learns_takes_the_place_of_what_it_knew_and_nothing_else_is_lost() -> None:
     memory = Creating(networks=(Requested(network_id="n"),), admin_pass="x", excluded=("a",), tries=2)
     assert evolve(memory, host="h", excluded=["a", "b"]) == attrs.evolve(memory, host="h", excluded=("a", "b"))
+    assert evolve(Memory(host="h1"), host="h2") == Memory(host="h2")
     with pytest.raises(TypeError):
         evolve(memory, unknown=1)
