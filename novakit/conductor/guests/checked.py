@@ -60,6 +60,10 @@ def _require_server(server: NotedServer) -> None:
         value, most = getattr(server, field.name), LENGTHS.get(field.name)
         if isinstance(value, str) and most is not None and len(value) > most:
             raise ValueError(f"{field.name} is too long.")
+    for name in ("id", "name"):
+        # The metadata service and the scheduler say which flavor it is.
+        if not isinstance(server.flavor.get(name), str):
+            raise ValueError(f"Its flavor has no {name}.")
     for name in ("vcpus", "ram", "disk"):
         _require_amount(server.flavor.get(name))
     for name in ("ephemeral", "swap"):

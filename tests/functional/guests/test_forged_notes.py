@@ -51,14 +51,17 @@ async def _forge(at: Cloud | Path, guest: str, change: Forge) -> None:
 async def _held(cloud: Cloud) -> dict[str, int]:
     """Return how many VCPUs are taken of each host."""
     async with cloud.store.read() as session:
-        names = {row["id"]: row["name"] for row in await session.all(sa.select(metadata.tables["resource_providers"]))}
+        names = {
+            row["id"]: row["name"]
+            for row in await session.all(sa.select(metadata.tables["resource_providers"]), of=sa.RowMapping)
+        }
         return {names[id]: used.get("VCPU", 0) for id, used in (await usages.of_providers(session)).items()}
 
 
 async def _projects(cloud: Cloud) -> set[str]:
     """Name the projects in whose name something is held; here strangers alone hold anything."""
     async with cloud.store.read() as session:
-        found = await session.all(sa.select(metadata.tables["consumers"]))
+        found = await session.all(sa.select(metadata.tables["consumers"]), of=sa.RowMapping)
     return {row["project_id"] for row in found}
 
 
@@ -120,6 +123,8 @@ def _address(ip: str, cidr: str = "10.0.0.0/24") -> dict[str, Any]:
         lambda note: note["server"].update(created_at="zzz"),
         lambda note: note["server"].update(project_id="p" * 300),
         lambda note: note["server"].update(flavor={"vcpus": "x"}),
+        lambda note: note["server"]["flavor"].pop("name"),
+        lambda note: note["server"]["flavor"].pop("id"),
         lambda note: note["server"].update(name="n" * (1 << 21)),
     ],
 )
@@ -175,7 +180,7 @@ async def test_an_operators_word_for_a_forged_note_gives_nothing_of_other_projec
         await _forge(cloud, guest, lambda note: note["server"].update(description="forged"))
         async with store.write() as session:
             project = metadata.tables["identity_projects"]
-            (row,) = await session.all(sa.select(project))
+            (row,) = await session.all(sa.select(project), of=sa.RowMapping)
             await session.execute(sa.insert(project), [{**row, "id": "q", "name": "q"}])
         await cloud.report(2)
         settled = await cloud.desk.adopt(guest, None, AdoptionRequest(project_id="q", user_id="u"))
@@ -218,7 +223,7 @@ async def test_an_operators_word_makes_no_router_for_another_project(store: Stor
         await cloud.report(2)
         assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
         async with store.read() as session:
-            assert await session.all(sa.select(metadata.tables["routers"])) == []
+            assert await session.all(sa.select(metadata.tables["routers"]), of=sa.RowMapping) == []
 
 
 @pytest.mark.parametrize("origin", ["new", "directory"])
@@ -235,7 +240,7 @@ async def test_an_operators_word_opens_a_network_to_all_only_where_the_database_
         async with store.write() as session:
             await session.execute(sa.update(metadata.tables["deployments"]).values(origin=origin))
             project = metadata.tables["identity_projects"]
-            (row,) = await session.all(sa.select(project))
+            (row,) = await session.all(sa.select(project), of=sa.RowMapping)
             await session.execute(sa.insert(project), [{**row, "id": "q", "name": "q"}])
     await _forge(tmp_path, guest, on_its_own)
     told = {"id": UNKNOWN, "name": "all", "project_id": "p", "shared": True, "external": True, "segment": 77}
@@ -247,7 +252,7 @@ async def test_an_operators_word_opens_a_network_to_all_only_where_the_database_
         assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
         async with store.read() as session:
             table = metadata.tables["networks"]
-            (made,) = await session.all(sa.select(table).where(table.c.id == UNKNOWN))
+            (made,) = await session.all(sa.select(table).where(table.c.id == UNKNOWN), of=sa.RowMapping)
         assert (made["project_id"], made["external"], made["shared"]) == ("p", False, origin == "directory")
 
 
@@ -290,5 +295,5 @@ async def test_an_operators_word_gives_a_host_no_image_and_no_group_of_others(st
         assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
         async with store.read() as session:
             row = await servers.server(session, guest)
-            members = await session.all(sa.select(metadata.tables["server_group_members"]))
+            members = await session.all(sa.select(metadata.tables["server_group_members"]), of=sa.RowMapping)
         assert row is not None and row["scheduler_hints"] == {} and members == []
