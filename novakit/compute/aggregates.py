@@ -12,7 +12,7 @@ from novakit.compute.hosts import DEFAULT_ZONE
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates as rows
 from novakit.store.compute import host_loads, hosts
-from novakit.store.engine import Row
+from novakit.store.compute.aggregates import AggregateRow
 
 ZONE = "availability_zone"
 
@@ -21,7 +21,7 @@ ZONE = "availability_zone"
 class HostAggregate:
     """One aggregate with its hosts."""
 
-    row: Row
+    row: AggregateRow
     hosts: list[str]
 
     @property

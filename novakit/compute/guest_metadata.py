@@ -9,7 +9,7 @@ import orjson
 
 from novakit import world
 from novakit.network import Fixed, PortInfo
-from novakit.store.engine import Row
+from novakit.store.compute.servers import ServerRow
 from novakit_fit.numa_request import BadTopology, requested_cells
 from novakit_hookspecs.networks import VifBinding
 
@@ -24,7 +24,7 @@ EC2_VERSIONS = (
 DOMAIN = "novalocal"
 
 
-def openstack_files(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
+def openstack_files(server: ServerRow, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
     """Return the files of `openstack/latest/`, by name; `admin_pass` is in those of a config drive alone."""
     secret = {} if admin_pass is None else {"admin_pass": admin_pass}
     files = {
@@ -38,7 +38,7 @@ def openstack_files(server: Row, ports: Sequence[PortInfo], *, admin_pass: str |
     return files
 
 
-def config_drive(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
+def config_drive(server: ServerRow, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
     """Return the files of a config drive, by path.
 
     The password is told here and not by the metadata service, which every program of a guest may ask at any time.
@@ -47,7 +47,7 @@ def config_drive(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | No
     return {f"openstack/{version}/{name}": body for version in ("latest", "2018-08-27") for name, body in files.items()}
 
 
-def answer(path: str, server: Row, ports: Sequence[PortInfo]) -> bytes | None:
+def answer(path: str, server: ServerRow, ports: Sequence[PortInfo]) -> bytes | None:
     """Return what the metadata service says at `path`, or None where there is nothing."""
     words = [word for word in path.split("/") if word]
     if not words:
@@ -59,7 +59,7 @@ def answer(path: str, server: Row, ports: Sequence[PortInfo]) -> bytes | None:
     return None
 
 
-def _openstack(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> bytes | None:
+def _openstack(words: Sequence[str], server: ServerRow, ports: Sequence[PortInfo]) -> bytes | None:
     if not words:
         return _listing(OPENSTACK_VERSIONS)
     if words[0] not in OPENSTACK_VERSIONS or len(words) > 2:
@@ -68,7 +68,7 @@ def _openstack(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> 
     return _listing(files) if len(words) == 1 else files.get(words[1])
 
 
-def _ec2(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> bytes | None:
+def _ec2(words: Sequence[str], server: ServerRow, ports: Sequence[PortInfo]) -> bytes | None:
     user_data = base64.b64decode(server["user_data"]) if server["user_data"] else None
     tree: Any = {"meta-data/": _ec2_tree(server, ports)} | ({"user-data": user_data} if user_data else {})
     for word in words:
@@ -80,7 +80,7 @@ def _ec2(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> bytes 
     return tree.encode() if isinstance(tree, str) else tree
 
 
-def _ec2_tree(server: Row, ports: Sequence[PortInfo]) -> dict[str, object]:
+def _ec2_tree(server: ServerRow, ports: Sequence[PortInfo]) -> dict[str, object]:
     fixed = next((address.ip for port in ports for address in port.addresses), "")
     floating = next((each for port in ports for address in port.addresses for each in address.floating_ips), "")
     hostname = f"{server['hostname']}.{DOMAIN}"
@@ -110,7 +110,7 @@ def _listing(names: Mapping[str, object] | Sequence[str]) -> bytes:
     return "\n".join(name for name in names if name != "0/").encode()
 
 
-def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, object]:
+def _meta_data(server: ServerRow, ports: Sequence[PortInfo]) -> dict[str, object]:
     document: dict[str, object] = {
         "uuid": server["id"],
         "name": server["name"],
@@ -129,7 +129,7 @@ def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, object]:
     return document
 
 
-def _dedicated_cpus(server: Row) -> list[int]:
+def _dedicated_cpus(server: ServerRow) -> list[int]:
     """Return which of the guest's CPUs are its own, and shared with no other guest."""
     flavor, properties = server["flavor"], {key: str(value) for key, value in server["image_properties"].items()}
     try:

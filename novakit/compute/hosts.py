@@ -13,8 +13,9 @@ from novakit.calls.plugins import PluginRow
 from novakit.disk import Room
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates, host_loads, host_plugins, hosts, refused_hosts
+from novakit.store.compute.hosts import HostRow
 from novakit.store.compute.liveness import Liveness
-from novakit.store.engine import Row
+from novakit.store.compute.refused_hosts import RefusedHostRow
 from novakit_hookspecs.plain import to_record
 
 DEFAULT_ZONE = "nova"
@@ -182,7 +183,12 @@ class Hosts:
         """Sum up the servers of every host that has some."""
         async with self._store.read() as session:
             rows = await host_loads.sums(session)
-        return {row["host"]: Load(**{name: int(row[name] or 0) for name in LOADS}) for row in rows}
+        return {
+            row["host"]: Load(
+                servers=row["servers"], vcpus=row["vcpus"], ram=row["ram"], disk=row["disk"] or 0, busy=row["busy"]
+            )
+            for row in rows
+        }
 
     async def servers_on(self, names: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
         """List id and name of the servers of some hosts."""
@@ -201,31 +207,34 @@ class Hosts:
                     raise errors.NotFound(f"{_NEVER.format(name)} `novakit guest list` says why.")
                 raise errors.NotFound(f"Compute host {name} could not be found.")
 
-    def _host(self, row: Row, zones: Mapping[str, str], away: Row | None = None) -> Host:
+    def _host(self, row: HostRow, zones: Mapping[str, str], away: RefusedHostRow | None = None) -> Host:
         """Make a host of its row; `away` says why it is refused.
 
         One of another deployment is down. Of two directories under one name, the right one may be up beside the other.
         """
-        same = ("name", "number", "enabled", "forced_down", "facts")
         up, refused = self.liveness.is_up(row), None
         if away is not None and not (away["why"] and up):
             up, refused = False, _reason(away)
         return Host(
+            name=row["name"],
+            number=row["number"],
             service_id=row["id"],
             hypervisor_id=row["provider_id"],
+            enabled=row["enabled"],
+            forced_down=row["forced_down"],
             up=up,
             disabled_reason=row["disabled_reason"] or refused,
             zone=zones.get(row["name"], DEFAULT_ZONE),
+            facts=row["facts"],
             updated_at=max(row["last_seen"], row["updated_at"]),
-            **{name: row[name] for name in same},
         )
 
 
-def _reason(away: Row) -> str:
+def _reason(away: RefusedHostRow) -> str:
     return f"refused: {away['why'] or _FOREIGN.format(away['deployment'])}"
 
 
-def _never_joined(away: Row, number: int) -> Host:
+def _never_joined(away: RefusedHostRow, number: int) -> Host:
     """Make what is shown of a host that is refused and of which there is no row."""
     # Always the same one, made of what is known: whatever the host has said, it must not break the list for all.
     id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{away['deployment']}/{away['host']}"))
@@ -246,7 +255,6 @@ def _never_joined(away: Row, number: int) -> Host:
 
 _FOREIGN = "the host belongs to deployment {}"
 _NEVER = "The host {} takes no part in this cloud and never did, so there is nothing of it to change."
-LOADS = tuple(field.name for field in attrs.fields(Load))
 
 
 async def zone_names(session: Session) -> set[str]:

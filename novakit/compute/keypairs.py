@@ -15,7 +15,7 @@ from novakit import errors
 from novakit.compute.quotas import Quotas
 from novakit.store import Store, quota
 from novakit.store.compute import keypairs as rows
-from novakit.store.engine import Row
+from novakit.store.compute.keypairs import KeypairRow
 
 MAX_PUBLIC_KEY = 16384
 """Characters of a public key; the longest RSA key OpenSSH takes needs less than 3,000."""
@@ -35,7 +35,7 @@ class Keypair:
     created_at: datetime
 
     @classmethod
-    def of(cls, row: Row) -> "Keypair":
+    def of(cls, row: KeypairRow) -> "Keypair":
         """Read a row."""
         return cls(**row)
 

@@ -83,7 +83,7 @@ class Quotas:
         On a database with several writers the caller first locks what serialises creates of one project.
         """
         limits, used = await rows.standing(session, project_id)
-        return Book({**self.defaults, **limits}, {name: int(used[name]) for name in COUNTED})
+        return Book({**self.defaults, **limits}, dict(used))
 
 
 @attrs.define

@@ -13,14 +13,13 @@ from novakit.context import RequestContext
 from novakit.store import Session, Store, quota
 from novakit.store.compute import server_groups as rows
 from novakit.store.compute import servers
-from novakit.store.engine import Row
 
 
 @attrs.frozen
 class ServerGroup:
     """One group and those of its servers that are not deleted."""
 
-    row: Row
+    row: rows.ServerGroupRow
     members: Sequence[str]
 
 
@@ -154,14 +153,14 @@ def _broken(policy: str, limit: int | None, places: Mapping[str, Collection[str]
     return f"{most} of its servers stand on one host" if allowed is not None and most > allowed else ""
 
 
-async def _visible(session: Session, context: RequestContext, group_id: str) -> Row:
+async def _visible(session: Session, context: RequestContext, group_id: str) -> rows.ServerGroupRow:
     row = await rows.server_group(session, group_id)
     if row is None or not (context.is_admin or row["project_id"] == context.project_id):
         raise errors.NotFound(f"Instance group {group_id} could not be found.")
     return row
 
 
-async def _locked(session: Session, context: RequestContext, group_id: str) -> Row:
+async def _locked(session: Session, context: RequestContext, group_id: str) -> rows.ServerGroupRow:
     """Fetch a group, and let nobody place members of it until the transaction ends."""
     await _visible(session, context, group_id)
     found = await rows.policies(session, [group_id], lock=True)
@@ -170,7 +169,7 @@ async def _locked(session: Session, context: RequestContext, group_id: str) -> R
     return found[group_id]
 
 
-async def _server(session: Session, context: RequestContext, server_id: str) -> Row:
+async def _server(session: Session, context: RequestContext, server_id: str) -> servers.ServerRow:
     """Fetch a server, and let nothing begin with it until the transaction ends: what begins later reads its group."""
     row = await servers.lock(session, server_id)
     if row is None or not (context.is_admin or row["project_id"] == context.project_id):
@@ -178,15 +177,15 @@ async def _server(session: Session, context: RequestContext, server_id: str) -> 
     return row
 
 
-async def _remember(session: Session, server: Row, group_id: str | None) -> None:
+async def _remember(session: Session, server: servers.ServerRow, group_id: str | None) -> None:
     """Write into a server's hints which group its later placements heed."""
-    hints = {name: value for name, value in (server["scheduler_hints"] or {}).items() if name != "group"}
+    hints = {name: value for name, value in server["scheduler_hints"].items() if name != "group"}
     if group_id is not None:
         hints["group"] = group_id
     await servers.change(session, server["id"], scheduler_hints=hints)
 
 
-async def _loaded(session: Session, found: Sequence[Row]) -> list[ServerGroup]:
+async def _loaded(session: Session, found: Sequence[rows.ServerGroupRow]) -> list[ServerGroup]:
     members = await rows.members(session, [row["id"] for row in found])
     everyone = [server_id for ids in members.values() for server_id in ids]
     living = await servers.alive(session, everyone)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import attrs
 
@@ -23,11 +23,11 @@ from novakit.store.compute import hosts
 from novakit.store.compute import servers as rows
 from novakit.store.compute.server_list import ServerQuery as ServerQuery
 from novakit.store.compute.server_list import listed
-from novakit.store.engine import Row
 from novakit_hookspecs.facets import trait_of
 from novakit_hookspecs.virt import LogsConsole
 
 T = TypeVar("T")
+Editable = Literal["metadata", "tags"]
 _TAKEN = itemgetter(*Server._fields)
 
 
@@ -87,7 +87,7 @@ class Servers:
             session.followed_by(partial(self._tell_changed, server_id))
         return _server({**row, **values, "updated_at": world.now()})
 
-    async def edit(self, context: RequestContext, server_id: str, column: str, change: Callable[[T], T]) -> T:
+    async def edit(self, context: RequestContext, server_id: str, column: Editable, change: Callable[[T], T]) -> T:
         """Change `metadata` or `tags` by a function of what they are. Returns what they are then.
 
         Raises Conflict while the server is being built, has failed or is shelved; of metadata also while something is
@@ -98,7 +98,7 @@ class Servers:
             if column == "metadata":
                 refuse_locked(context, row)
             check(f"update {column}", EDITS[column], server_id, row["vm_state"], row["task_state"])
-            value = change(row[column])
+            value = change(cast(T, row[column]))
             await rows.change(session, server_id, **cast(rows.ServerColumns, {column: value}))
             session.followed_by(partial(self._tell_changed, server_id))
         return value
@@ -176,28 +176,28 @@ _EMPTY: Mapping[str, object] = {
 }
 
 
-EDITS: Mapping[str, Move] = {
+EDITS: Mapping[Editable, Move] = {
     "metadata": Move("update metadata", when(AT_REST, None), None, None),
     "tags": Move("update tags", when(AT_REST, ANY, DELETING), None, None),
 }
 """The states in which details of a server may be changed, by column."""
 
 
-def refuse_locked(context: RequestContext, row: Row) -> None:
+def refuse_locked(context: RequestContext, row: rows.ServerRow) -> None:
     """Raise `Conflict` for a locked server, unless the caller is an administrator."""
     if row["locked_by"] and not context.is_admin:
         raise errors.Conflict(f"Instance {row['id']} is locked")
 
 
-async def require_facet(session: Session, word: str, facet: type, row: Row) -> None:
+async def require_facet(session: Session, word: str, facet: type, row: rows.ServerRow) -> None:
     """Raise `Conflict` where the driver of the server's host cannot do what `word` is, before anything is begun."""
-    host = await hosts.host(session, row["host"])
+    host = await hosts.host(session, row["host"]) if row["host"] is not None else None
     if host is None or trait_of(facet) not in host["facts"].get("traits", ()):
         lacking = f"{trait_of(facet)} is not among its traits"
         raise errors.Conflict(f"Cannot '{word}' instance {row['id']}: its host cannot do that, as {lacking}.")
 
 
-async def locked(session: Session, context: RequestContext, server_id: str) -> Row:
+async def locked(session: Session, context: RequestContext, server_id: str) -> rows.ServerRow:
     """Return the row of a server that nobody else writes until the transaction ends.
 
     Raises NotFound for one that the caller may not see.
@@ -205,7 +205,7 @@ async def locked(session: Session, context: RequestContext, server_id: str) -> R
     return _visible(await rows.lock(session, server_id), context, server_id)
 
 
-def _visible(row: Row | None, context: RequestContext, server_id: str) -> Row:
+def _visible(row: rows.ServerRow | None, context: RequestContext, server_id: str) -> rows.ServerRow:
     if row is None or not (context.is_admin or row["project_id"] == context.project_id):
         raise errors.NotFound(f"Instance {server_id} could not be found.")
     return row

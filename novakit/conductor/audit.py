@@ -5,6 +5,7 @@ What an operation is working on is left alone, and only what is still odd a mome
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -18,9 +19,10 @@ from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store
 from novakit.store.audit import Picture, picture
 from novakit.store.compute import hosts
-from novakit.store.compute.strangers import EVERYWHERE, LOST
-from novakit.store.engine import Row
+from novakit.store.compute.servers import LivingServer
+from novakit.store.compute.strangers import EVERYWHERE, LOST, StrangerRow
 from novakit.store.placement.hosts import device_id
+from novakit.store.placement.usages import ConsumerUsage
 from novakit_hookspecs.networks import Abandoned
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask, ImageAsk
@@ -177,20 +179,21 @@ def _servers(store: Picture, found: Mapping[str, HostContents], busy: set[str]) 
     for server_id, row in store.servers.items():
         if server_id in busy:
             continue
-        host, about = (
-            row["host"],
-            {"kind": "server", "name": server_id, "host": row["host"], "owner": row["project_id"]},
-        )
+        host = row["host"]
+        finding = partial(AuditFinding, kind="server", name=server_id, host=host, owner=row["project_id"])
         if row["task_state"] is not None or row["vm_state"] == "building":
             state = row["task_state"] or row["vm_state"]
-            yield AuditFinding(**about, problem=f"It stands in {state} and no operation works on it.", remedy=_DELETE)
+            yield finding(problem=f"It stands in {state} and no operation works on it.", remedy=_DELETE)
         elif row["vm_state"] in _WITH_GUEST and host is None:
-            yield AuditFinding(**about, problem=f"It is {row['vm_state']} and has no host.", remedy=_DELETE)
-        elif row["vm_state"] in _WITH_GUEST and host in found and server_id not in found[host].guests:
+            yield finding(problem=f"It is {row['vm_state']} and has no host.", remedy=_DELETE)
+        elif (
+            row["vm_state"] in _WITH_GUEST
+            and host is not None
+            and host in found
+            and server_id not in found[host].guests
+        ):
             remedy = "It goes to ERROR after its host has reported twice, in about two minutes; then delete it."
-            yield AuditFinding(
-                **about, problem=f"It is {row['vm_state']} and its host has no guest of it.", remedy=remedy
-            )
+            yield finding(problem=f"It is {row['vm_state']} and its host has no guest of it.", remedy=remedy)
 
 
 def _operations(store: Picture) -> Iterator[AuditFinding]:
@@ -223,18 +226,18 @@ def _allocations(store: Picture, busy: set[str]) -> Iterator[AuditFinding]:
             yield AuditFinding(
                 kind="allocation", name=server_id, host=row["host"], owner=server_id, problem=differs, remedy=remedy
             )
-    for row in store.drift:
+    for stock in store.drift:
         yield AuditFinding(
             kind="inventory",
-            name=row["resource_class"],
-            host=names.get(store.roots.get(row["provider_id"], "")),
-            owner=row["provider_id"],
-            problem=f"{row['used']} are counted as used, {row['held']} are allocated.",
+            name=stock["resource_class"],
+            host=names.get(store.roots.get(stock["provider_id"], "")),
+            owner=stock["provider_id"],
+            problem=f"{stock['used']} are counted as used, {stock['held']} are allocated.",
             remedy="Set the inventory of the provider anew with `openstack resource provider inventory set`.",
         )
 
 
-def _claim_differs(store: Picture, row: Row) -> str | None:
+def _claim_differs(store: Picture, row: LivingServer) -> str | None:
     """Return how what a server holds differs from what it needs."""
     held = store.held.get(row["id"], ())
     if row["host"] is None:
@@ -264,7 +267,7 @@ def needed(flavor: Mapping[str, Any], properties: Mapping[str, object]) -> dict[
     return dict(complete(ask).resources)
 
 
-def _total(rows: Iterable[Row]) -> dict[str, int]:
+def _total(rows: Iterable[ConsumerUsage]) -> dict[str, int]:
     total: dict[str, int] = {}
     for row in rows:
         total[row["resource_class"]] = total.get(row["resource_class"], 0) + row["used"]
@@ -282,20 +285,20 @@ def _guests(store: Picture, found: Mapping[str, HostContents], busy: set[str]) -
             # What an operation works on is its business, unless the guest is one that it leaves alone.
             if (server is not None and server["host"] == host) or (guest in busy and row is None):
                 continue
-            about: dict[str, Any] = {"kind": "guest", "name": guest, "host": host, "owner": guest}
+            finding = partial(AuditFinding, kind="guest", name=guest, host=host, owner=guest)
             if server is not None:
                 problem = f"Its server is to run on {server['host'] or 'no host'}."
                 if row is not None:
                     problem += f" {row['why']}"
                 remedy = _LEFT.format(id=guest) if row is not None else _UNDECIDED
-                yield AuditFinding(**about, problem=problem, remedy=remedy)
+                yield finding(problem=problem, remedy=remedy)
             elif guest in store.once:
-                yield AuditFinding(**about, problem="Its server is deleted.", remedy=_REPORTED)
+                yield finding(problem="Its server is deleted.", remedy=_REPORTED)
             else:
-                yield AuditFinding(**about, problem=_stranger(row), remedy=_LEFT.format(id=guest))
+                yield finding(problem=_stranger(row), remedy=_LEFT.format(id=guest))
 
 
-def _stranger(row: Row | None) -> str:
+def _stranger(row: StrangerRow | None) -> str:
     if row is None:
         return "It belongs to no server of this database."
     since = f"{row['first_seen']:%Y-%m-%d %H:%M}"
@@ -309,13 +312,13 @@ def _ports(store: Picture, busy: set[str]) -> Iterator[AuditFinding]:
         if server_id is None or server_id in busy:
             continue
         server = store.servers.get(server_id)
-        about = {"kind": "port", "name": port_id, "host": row["host"], "owner": server_id}
+        finding = partial(AuditFinding, kind="port", name=port_id, host=row["host"], owner=server_id)
         if server is None:
             remedy = _SWEPT if server_id in store.once else f"Delete it: `openstack port delete {port_id}`."
-            yield AuditFinding(**about, problem="Its server does not exist.", remedy=remedy)
+            yield finding(problem="Its server does not exist.", remedy=remedy)
         elif row["host"] != server["host"] and server["host"] is not None and row["host"] is not None:
             problem = f"It is wired on {row['host']} and its server runs on {server['host']}."
-            yield AuditFinding(**about, problem=problem, remedy="Hard-reboot the server.")
+            yield finding(problem=problem, remedy="Hard-reboot the server.")
 
 
 def _holdings(store: Picture, found: Mapping[str, HostContents], busy: set[str]) -> Iterator[AuditFinding]:
@@ -332,27 +335,27 @@ def _holdings(store: Picture, found: Mapping[str, HostContents], busy: set[str])
                 continue
             if server is None and port is None and owner in strange:
                 continue
-            about: dict[str, Any] = {"kind": kind, "name": name, "host": host, "owner": owner or None}
+            finding = partial(AuditFinding, kind=kind, name=name, host=host, owner=owner or None)
             # What is left of a guest that is not there: no report tells of it, so it goes by an operator's word alone.
             remains = kind in OF_GUESTS and bool(owner) and owner not in has.guests
             if server is not None:
                 if server["host"] != host:
                     problem = f"Its server is to run on {server['host'] or 'no host'}."
                     remedy = _REMAINS.format(id=owner) if remains else _BESIDE
-                    yield AuditFinding(**about, problem=problem, remedy=remedy, is_removable=remains)
+                    yield finding(problem=problem, remedy=remedy, is_removable=remains)
                 elif kind == "device" and not _is_claimed(store, host, name, owner):
                     problem = "Its server has it, and holds no claim on it."
                     remedy = "Claim it with `openstack resource provider allocation set`, or delete the server."
-                    yield AuditFinding(**about, problem=problem, remedy=remedy)
+                    yield finding(problem=problem, remedy=remedy)
             elif port is not None:
                 if port["server_id"] and port["host"] != host:
                     problem = f"Its port is bound to {port['host'] or 'no host'}."
                     remedy = _BESIDE if port["server_id"] in has.guests else _PUSHED
-                    yield AuditFinding(**about, problem=problem, remedy=remedy)
+                    yield finding(problem=problem, remedy=remedy)
             elif kind != "domain" or owner not in has.guests:
                 problem = f"Nothing has the id {owner}." if owner else "Its owner is unknown."
                 remedy = _REMAINS.format(id=owner) if remains else _RESTART.format(host=host)
-                yield AuditFinding(**about, problem=problem, remedy=remedy, is_removable=remains)
+                yield finding(problem=problem, remedy=remedy, is_removable=remains)
 
 
 def _abandoned(found: Mapping[str, HostContents]) -> Iterator[AuditFinding]:
@@ -391,8 +394,7 @@ def _kept_for_strangers(store: Picture, host: str) -> set[str]:
         id
         for (at, _), row in store.strangers.items()
         if at == host or row["keeps"].get("reach") in (EVERYWHERE, LOST)
-        for kind in ("networks", "around")
-        for id in row["keeps"].get(kind, ())
+        for id in (*row["keeps"].get("networks", ()), *row["keeps"].get("around", ()))
     }
 
 

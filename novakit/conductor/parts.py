@@ -19,7 +19,7 @@ from novakit.placement import Placement
 from novakit.store import Store
 from novakit.store.compute import servers
 from novakit.store.compute.liveness import Liveness
-from novakit.store.engine import Row
+from novakit.store.compute.servers import ServerRow
 
 
 @attrs.define
@@ -27,16 +27,16 @@ class ServerReader:
     """Reads the servers that operations under way work on, those that are wanted at one moment in one statement."""
 
     store: Store
-    _reading: Gather[str, Row | None] = attrs.field(init=False)
+    _reading: Gather[str, ServerRow | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reading = Gather(self._read)
 
-    async def read(self, server_id: str) -> Row | None:
+    async def read(self, server_id: str) -> ServerRow | None:
         """Return the server; None for one that is deleted."""
         return await self._reading(server_id)
 
-    async def _read(self, ids: Sequence[str]) -> list[Row | None]:
+    async def _read(self, ids: Sequence[str]) -> list[ServerRow | None]:
         async with self.store.read() as session:
             found = {row["id"]: row for row in await servers.some(session, ids) if row["deleted_at"] is None}
         return [found.get(server_id) for server_id in ids]

@@ -32,7 +32,8 @@ from novakit.disk import Room
 from novakit.placement import HostReport
 from novakit.store import operations
 from novakit.store.compute import host_plugins, hosts, left_guests, refused_hosts, servers, strangers
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerRow
+from novakit.store.engine import Session
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.hosts import HostFacts
@@ -315,7 +316,7 @@ class Reports:
         except BusError as error:
             log.warning("guest not removed", host=host, guest=server_id, why=str(error))
 
-    def _renew_notes(self, rows: Sequence[Row], report: AgentReport) -> None:
+    def _renew_notes(self, rows: Sequence[ServerRow], report: AgentReport) -> None:
         """Have the host keep notes of its guests as they are now; what fails is done after the next report."""
         version = self.parts.notary.version
         self.renewal.stale(
@@ -341,8 +342,8 @@ def measurements(told: object) -> dict[str, float]:
     return found
 
 
-def _difference(row: Row, power: str | None) -> str | None:
-    if row["vm_state"] == "error" and (row["fault"] or {}).get("message") == DISAPPEARED:
+def _difference(row: ServerRow, power: str | None) -> str | None:
+    if row["vm_state"] == "error" and row["fault"] is not None and row["fault"]["message"] == DISAPPEARED:
         return f"{BACK}{power}" if power is not None and row["task_state"] is None else None
     expected = states.AT_REST.get(row["vm_state"])
     if row["task_state"] is not None or expected is None:

@@ -24,7 +24,7 @@ from novakit.conductor.work import EngineMemory, HandedOver, Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
 from novakit.store.compute import servers
-from novakit.store.engine import Row
+from novakit.store.compute.servers import ServerRow
 from novakit_hookspecs.plain import to_plain
 
 TOGETHER = 50
@@ -93,7 +93,7 @@ class Requests:
             await topics.SERVERS_CHANGED.publish(self.bus, topics.ServersChanged(servers=at_once))
         return [None] * len(together)
 
-    async def _begin(self, session: Session, request: _VerbRequest, row: Row) -> Sequence[str] | None:
+    async def _begin(self, session: Session, request: _VerbRequest, row: ServerRow) -> Sequence[str] | None:
         """Write what is to be done. Returns which operations it cancels; None where there is nothing to do."""
         verb = request.verb
         _check_state(verb, row)
@@ -118,7 +118,7 @@ class Requests:
         return cancelled
 
 
-def _check_state(verb: AnyVerb, row: Row) -> None:
+def _check_state(verb: AnyVerb, row: ServerRow) -> None:
     """Refuse a server in a state in which no request for the verb is possible, and one that is on no host."""
     ways = [move for move in verb.moves if move.event.startswith(REQUEST)]
     state = row["vm_state"], row["task_state"]
@@ -128,7 +128,7 @@ def _check_state(verb: AnyVerb, row: Row) -> None:
         raise errors.Conflict(f"Cannot '{verb.kind}' instance {row['id']} while it is in vm_state {row['vm_state']}")
 
 
-async def _move(session: Session, kind: str, move: Move, row: Row, values: servers.ServerColumns) -> None:
+async def _move(session: Session, kind: str, move: Move, row: ServerRow, values: servers.ServerColumns) -> None:
     state = row["vm_state"], row["task_state"]
     check(kind, move, row["id"], *state)
     same = servers.in_states({state[0]: [state[1]]})

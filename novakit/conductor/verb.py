@@ -16,8 +16,8 @@ from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import AnyWork, Commit, Failure, HandedOver, M, Memory, Work, move_of, require_own_names
 from novakit.context import RequestContext
-from novakit.store.compute.servers import ServerColumns
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerColumns, ServerRow
+from novakit.store.engine import Session
 from novakit.store.operations import OperationRow
 from novakit_hookspecs.plain import to_plain
 
@@ -113,7 +113,7 @@ class Asked:
 
     session: Session
     context: RequestContext
-    server: Row
+    server: ServerRow
     value: object = None
     """The record of the action's value; None of a verb whose action has none."""
 

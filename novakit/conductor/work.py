@@ -23,8 +23,8 @@ from novakit.calls.host import GuestNote
 from novakit.compute.states import Move, Moved
 from novakit.concurrency.deadlines import Alarm
 from novakit.network import PortInfo
-from novakit.store.compute.servers import ServerColumns
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerColumns, ServerRow
+from novakit.store.engine import Session
 from novakit.store.operations import OperationRow, StepEvent
 from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.plain import to_plain, to_record
@@ -139,7 +139,7 @@ class Seen:
     that build guests see anything; another family of verbs gets a record of its own.
     """
 
-    server: Row | None = None
+    server: ServerRow | None = None
     """The server's row, with the host that was chosen last; of one that was just written it has no number."""
     chosen: str | None = None
     """The host that this run chose, and so has asked for nothing yet but to wire."""
@@ -301,7 +301,7 @@ class Work(Generic[M]):
         """Show how the step that began last ends, unless that is known already, and that `then` begins with its end."""
         at = world.now().isoformat()
         if self.events and "finished_at" not in self.events[-1]:
-            self.events[-1] |= {"finished_at": at, "result": result, "host": self.memory.host}
+            self.events[-1].update({"finished_at": at, "result": result, "host": self.memory.host})
             if details:
                 self.events[-1]["details"] = details
         if then is not None:

@@ -135,7 +135,7 @@ class Placement:
     async def consumers(self, session: Session) -> dict[str, AllocationClaim]:
         """Return what every consumer holds, by consumer id; for the audit."""
         held: dict[str, dict[str, dict[str, int]]] = {}
-        owners: dict[str, Row] = {}
+        owners: dict[str, usages.ConsumerUsage] = {}
         for row in await usages.of_consumers(session):
             owners[row["consumer_id"]] = row
             provider = held.setdefault(row["consumer_id"], {}).setdefault(row["provider_id"], {})
@@ -151,7 +151,7 @@ class Placement:
             for id, amounts in held.items()
         }
 
-    async def drift(self, session: Session) -> list[Row]:
+    async def drift(self, session: Session) -> list[usages.DriftedInventory]:
         """List inventories whose used amount is not the sum of their allocations; an empty list is health."""
         return await usages.drift(session)
 

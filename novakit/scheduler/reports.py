@@ -21,8 +21,9 @@ from novakit.scheduler.select import described
 from novakit.scheduler.service import MAX_TRACE
 from novakit.store import Store, identity
 from novakit.store.compute import flavors, server_groups
-from novakit.store.engine import Row
+from novakit.store.compute.flavors import FlavorRow
 from novakit.store.scheduler import decisions
+from novakit.store.scheduler.decisions import DecisionRow
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 
 T = TypeVar("T")
@@ -174,7 +175,7 @@ class SchedulerReports:
             )
         )
 
-    async def _flavor(self, context: RequestContext, wanted: str) -> Row:
+    async def _flavor(self, context: RequestContext, wanted: str) -> FlavorRow:
         conditions = () if context.is_admin else (flavors.visible_to(context.project_id),)
         async with self.store.read() as session:
             found = await flavors.flavor(session, wanted, *conditions)
@@ -261,7 +262,7 @@ async def _answered(answer: Awaitable[T]) -> T:
         raise errors.Unavailable(FAILED) from error
 
 
-def _shown(context: RequestContext, row: Row) -> dict[str, object]:
+def _shown(context: RequestContext, row: DecisionRow) -> dict[str, object]:
     told = described(row)
     return told if context.is_admin else tenant_safe(told)
 

@@ -41,9 +41,9 @@ from novakit.scheduler.pipeline.steps import AnyPipelineStep
 from novakit.scheduler.tries import Given, Try, Waiting
 from novakit.scheduler.whatif import capacity, trace
 from novakit.store import Store
-from novakit.store.engine import Row
 from novakit.store.faults import is_collision
 from novakit.store.scheduler import decisions, numa, picture
+from novakit.store.scheduler.decisions import DecisionRow
 from novakit_hookspecs.scheduling import Ask
 
 log = structlog.get_logger(__name__)
@@ -431,7 +431,7 @@ def _came_between(error: Exception) -> bool:
     return isinstance(error, sa.exc.DBAPIError) and is_collision(error, twins=True)
 
 
-def described(row: Row) -> dict[str, object]:
+def described(row: DecisionRow) -> dict[str, object]:
     """Return a stored decision as the JSON object that `novakit.calls.decisions.read` reads."""
     told = {"id": row["id"], "outcome": row["outcome"], "at": row["at"].isoformat(), "number": row["number"]}
     return {**told, **row["record"]}

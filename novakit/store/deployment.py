@@ -1,7 +1,7 @@
 """Which deployment a database is of: one row, made once, shared with the state directory and every host."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypedDict
 
 import attrs
 import sqlalchemy as sa
@@ -30,7 +30,19 @@ deployments = sa.Table(
 was made anew believes none that was written before it.
 """
 
+
 Origin = Literal["new", "directory", "upgrade"]
+
+
+class DeploymentRow(TypedDict):
+    """A row of `deployments`."""
+
+    number: int
+    id: str
+    secret: str
+    origin: Origin
+    begun_at: datetime
+    forgotten_before: datetime | None
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +61,7 @@ class Deployment:
 
 async def recorded(session: Session) -> Deployment | None:
     """Fetch the deployment, or None while the database has none."""
-    row = await session.first(sa.select(deployments))
+    row = await session.first(sa.select(deployments), of=DeploymentRow)
     if row is None:
         return None
     return Deployment(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import orjson
@@ -104,13 +104,13 @@ class Session:
         assert key is not None
         return key[0]
 
-    async def all(self, statement: Statement, values: Values | None = None) -> list[Row]:
-        """Fetch every row as a mapping from column name to value; `values` are those of a statement built once."""
-        return (await self._run(statement, values, sa.RowMapping))[0]
+    async def all(self, statement: Statement, values: Values | None = None, *, of: type[T]) -> list[T]:
+        """Fetch every row as a mapping of the type `of`, unchecked; `values` are those of a statement built once."""
+        return cast("list[T]", (await self._run(statement, values, sa.RowMapping))[0])
 
-    async def many(self, statement: Statement) -> list[Row]:
+    async def many(self, statement: Statement, *, of: type[T]) -> list[T]:
         """Fetch rows as `all` does, but so that others get their turn where there are thousands."""
-        found: list[Row] = []
+        found: list[Any] = []
         await self._begin()
         async with self.connection.stream(statement) as result:
             async for some in result.mappings().partitions(PIECE):
@@ -135,10 +135,10 @@ class Session:
         if self._kept is not None and not self._kept.real.in_transaction:
             await self._kept.run("SELECT 1", ())
 
-    async def first(self, statement: Statement, values: Values | None = None) -> Row | None:
+    async def first(self, statement: Statement, values: Values | None = None, *, of: type[T]) -> T | None:
         """Fetch the first row, or None."""
         rows, _ = await self._run(statement, values, sa.RowMapping)
-        return rows[0] if rows else None
+        return cast(T, rows[0]) if rows else None
 
     async def scalar(self, statement: Statement, values: Values | None = None) -> Any:
         """Fetch the first column of the first row, or None."""
@@ -168,9 +168,10 @@ class Session:
         """
         return among(self.dialect, column, sa.literal(several(self.dialect, values)))
 
-    async def lock(self, statement: sa.Select[object], values: Values | None = None) -> list[Row]:
+    async def lock(self, statement: sa.Select[object], values: Values | None = None, *, of: type[T]) -> list[T]:
         """Fetch rows and keep other writers off them until the end of the transaction."""
-        return await self.all(statement.with_for_update() if self.dialect == "postgresql" else statement, values)
+        locking = statement.with_for_update() if self.dialect == "postgresql" else statement
+        return await self.all(locking, values, of=of)
 
     async def serialise(self, name: str) -> None:
         """Let nobody else who names the same thing be inside a transaction until this one ends."""

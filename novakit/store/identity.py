@@ -123,17 +123,17 @@ async def listed(
     for name, value in filters.items():
         column = table.c[name]
         query = query.where(column.in_(value) if isinstance(value, (list, tuple, set, frozenset)) else column == value)
-    return await session.all(query)
+    return await session.all(query, of=Row)
 
 
 async def by_id(session: Session, table: sa.Table, key: str) -> Row | None:
     """Fetch one row by id."""
-    return await session.first(sa.select(table).where(table.c.id == key))
+    return await session.first(sa.select(table).where(table.c.id == key), of=Row)
 
 
 async def locked(session: Session, table: sa.Table, key: str) -> Row | None:
     """Fetch one row by id and keep other writers off it until the end of the transaction."""
-    found = await session.lock(sa.select(table).where(table.c.id == key))
+    found = await session.lock(sa.select(table).where(table.c.id == key), of=Row)
     return found[0] if found else None
 
 
@@ -189,7 +189,7 @@ async def user_of(session: Session, *, key: str | None = None, name: str = "", d
     query = sa.select(users, domains.c.name.label("domain_name"), domains.c.enabled.label("domain_enabled")).join_from(
         users, domains, users.c.domain_id == domains.c.id
     )
-    return await session.first(query.where(*_who(users, key, name, domain)))
+    return await session.first(query.where(*_who(users, key, name, domain)), of=Row)
 
 
 async def domain_of(session: Session, said: str) -> str | None:
@@ -205,7 +205,7 @@ async def project_of(session: Session, *, key: str | None = None, name: str = ""
     query = sa.select(
         projects, domains.c.name.label("domain_name"), domains.c.enabled.label("domain_enabled")
     ).join_from(projects, domains, projects.c.domain_id == domains.c.id)
-    return await session.first(query.where(*_who(projects, key, name, domain)))
+    return await session.first(query.where(*_who(projects, key, name, domain)), of=Row)
 
 
 async def projects_called(session: Session, wanted: str) -> list[str]:
@@ -284,7 +284,7 @@ async def standing(
 ) -> Standing | None:
     """Fetch all that a token stands on; None where there is no such user. One statement."""
     values = {"user": user_id, "project": project_id, "target": target_id, "audit_ids": list(audit_ids)}
-    row = await session.first(_STANDING, values)
+    row = await session.first(_STANDING, values, of=Row)
     if row is None:
         return None
     implied: dict[str, list[str]] = {}
@@ -314,15 +314,16 @@ async def roles_of(session: Session, user_id: str, target_id: str) -> list[Row]:
         sa.select(roles)
         .join(assignments, assignments.c.role_id == roles.c.id)
         .where(assignments.c.user_id == user_id, assignments.c.target_id == target_id)
-        .order_by(roles.c.name)
+        .order_by(roles.c.name),
+        of=Row,
     )
 
 
 async def role_graph(session: Session) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Fetch the names of all roles by id, and which roles each directly implies."""
-    names = {row["id"]: row["name"] for row in await session.all(sa.select(roles.c.id, roles.c.name))}
+    names = {row["id"]: row["name"] for row in await session.all(sa.select(roles.c.id, roles.c.name), of=Row)}
     implies: dict[str, list[str]] = {}
-    for row in await session.all(sa.select(implied_roles)):
+    for row in await session.all(sa.select(implied_roles), of=Row):
         implies.setdefault(row["prior_id"], []).append(row["implied_id"])
     return names, implies
 
@@ -348,7 +349,7 @@ async def assigned(session: Session, filters: Mapping[str, str]) -> list[Row]:
         .outerjoin(project_domain, project_domain.c.id == projects.c.domain_id)
         .order_by(assignments.c.target_id, assignments.c.user_id, roles.c.name)
     )
-    return await session.all(query.where(*(assignments.c[name] == value for name, value in filters.items())))
+    return await session.all(query.where(*(assignments.c[name] == value for name, value in filters.items())), of=Row)
 
 
 async def assign(session: Session, user_id: str, target_id: str, role_id: str) -> None:
@@ -373,7 +374,9 @@ async def unassign(session: Session, user_id: str, target_id: str, role_id: str)
 async def projects_of(session: Session, user_id: str) -> list[Row]:
     """Fetch the enabled projects on which a user has any role."""
     mine = sa.select(assignments.c.target_id).where(assignments.c.user_id == user_id)
-    return await session.all(sa.select(projects).where(projects.c.id.in_(mine), projects.c.enabled).order_by("name"))
+    return await session.all(
+        sa.select(projects).where(projects.c.id.in_(mine), projects.c.enabled).order_by("name"), of=Row
+    )
 
 
 KEPT = timedelta(days=1)
@@ -406,5 +409,6 @@ async def catalog(session: Session) -> list[Row]:
         sa.select(endpoints, services.c.type, services.c.name)
         .join(services, services.c.id == endpoints.c.service_id)
         .where(endpoints.c.enabled, services.c.enabled)
-        .order_by(services.c.type, services.c.id, endpoints.c.interface, endpoints.c.id)
+        .order_by(services.c.type, services.c.id, endpoints.c.interface, endpoints.c.id),
+        of=Row,
     )

@@ -162,7 +162,9 @@ async def create(session: Session, row: Mapping[str, object]) -> None:
 
 async def was_deleted(session: Session, image_id: str) -> bool:
     """Return whether there was an image with the id, which stays taken."""
-    return await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == image_id)) is not None
+    return (
+        await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == image_id), of=Row) is not None
+    )
 
 
 _ONE = sa.select(images).where(images.c.id == sa.bindparam("key"))
@@ -177,15 +179,15 @@ _VISIBLE = _ONE.where(sa.or_(_PUBLIC, images.c.owner == sa.bindparam("project"),
 async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:
     """Fetch an image that a project may see."""
     if everything:
-        return await session.first(_ONE, {"key": image_id})
+        return await session.first(_ONE, {"key": image_id}, of=Row)
     if project_id is None:
-        return await session.first(_ONE.where(sa.or_(_PUBLIC, images.c.owner.is_(None))), {"key": image_id})
-    return await session.first(_VISIBLE, {"key": image_id, "project": project_id})
+        return await session.first(_ONE.where(sa.or_(_PUBLIC, images.c.owner.is_(None))), {"key": image_id}, of=Row)
+    return await session.first(_VISIBLE, {"key": image_id, "project": project_id}, of=Row)
 
 
 async def locked(session: Session, image_id: str) -> Row | None:
     """Fetch an image that this transaction is about to change."""
-    rows = await session.lock(sa.select(images).where(images.c.id == image_id))
+    rows = await session.lock(sa.select(images).where(images.c.id == image_id), of=Row)
     return rows[0] if rows else None
 
 
@@ -205,7 +207,7 @@ async def activate(session: Session, image_id: str, values: Mapping[str, object]
 async def delete(session: Session, image_id: str, now: datetime) -> None:
     """Forget an image and with whom it is shared, but not its id."""
     gone = await session.first(
-        sa.delete(images).where(images.c.id == image_id).returning(images.c.owner, images.c.was_open)
+        sa.delete(images).where(images.c.id == image_id).returning(images.c.owner, images.c.was_open), of=Row
     )
     if gone is not None:
         await session.execute(sa.insert(deleted_images), [{"id": image_id, "deleted_at": now, **gone}])
@@ -236,12 +238,12 @@ async def file_names(session: Session) -> set[str]:
 async def stored(session: Session) -> list[Row]:
     """Fetch id, file_name and size of all images that have a file."""
     c = images.c
-    return await session.all(sa.select(c.id, c.file_name, c.size).where(c.file_name.is_not(None)))
+    return await session.all(sa.select(c.id, c.file_name, c.size).where(c.file_name.is_not(None)), of=Row)
 
 
 async def names(session: Session, ids: Collection[str]) -> dict[str, str]:
     """Return the names of images by id."""
-    rows = await session.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)))
+    rows = await session.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)), of=Row)
     return {row["id"]: row["name"] or "" for row in rows}
 
 
@@ -252,7 +254,7 @@ async def listed(session: Session, wanted: ImageQuery) -> list[Row]:
     if wanted.marker is not None:
         query = query.where(_after(wanted, wanted.marker))
     query = query.order_by(*(column.desc() if down else column.asc() for column, down in order))
-    return await session.all(query.limit(wanted.limit))
+    return await session.all(query.limit(wanted.limit), of=Row)
 
 
 def _seen(wanted: ImageQuery) -> sa.ColumnElement[bool]:
@@ -313,7 +315,7 @@ def _after(wanted: ImageQuery, marker: Mapping[str, object]) -> sa.ColumnElement
 
 async def members_of(session: Session, image_id: str) -> list[Row]:
     """Fetch with whom an image is shared."""
-    return await session.all(sa.select(members).where(members.c.image_id == image_id).order_by("created_at"))
+    return await session.all(sa.select(members).where(members.c.image_id == image_id).order_by("created_at"), of=Row)
 
 
 async def share(session: Session, row: Mapping[str, object]) -> None:

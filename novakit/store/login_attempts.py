@@ -43,7 +43,7 @@ async def clock(session: Session) -> datetime:
 
 async def some(session: Session, who: Collection[str]) -> dict[str, Row]:
     """Fetch counts, by whom they are of."""
-    rows = await session.all(sa.select(login_attempts).where(_c.who.in_(who)))
+    rows = await session.all(sa.select(login_attempts).where(_c.who.in_(who)), of=Row)
     return {row["who"]: row for row in rows}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 import attrs
 import sqlalchemy as sa
@@ -192,8 +192,7 @@ _LEASES = sa.select(operations.c.id, operations.c.owner, operations.c.lease_unti
 
 async def leases(session: Session) -> dict[str, OperationLease]:
     """Fetch the leases of open operations, by operation."""
-    found = await session.all(_LEASES)
-    return {row["id"]: OperationLease(row["owner"], row["lease_until"]) for row in found}
+    return {id: OperationLease(owner, until) for id, owner, until in await session.rows(_LEASES)}
 
 
 async def lease(
@@ -221,10 +220,10 @@ async def lease(
         # Two engines that look at once get different operations instead of waiting for one another. A statement of its
         # own: inside of another one it might be run twice, and lock twice as many.
         ids = await session.scalars(wanted.with_for_update(skip_locked=True), values)
-        found = await session.all(_LEASE_THESE, {**written, "these": ids}) if ids else []
+        found = await session.all(_LEASE_THESE, {**written, "these": ids}, of=OperationRow) if ids else []
     else:
-        found = await session.all(took, {**values, **written})
-    return sorted(cast(list[OperationRow], found), key=lambda row: row["number"])
+        found = await session.all(took, {**values, **written}, of=OperationRow)
+    return sorted(found, key=lambda row: row["number"])
 
 
 _NOW = sa.bindparam("now", type_=UTC)
@@ -297,6 +296,13 @@ _HELD = sa.select(operations.c.id, operations.c.cancelled).where(
 )
 
 
+class HeldOperation(TypedDict):
+    """An operation that an engine works on."""
+
+    id: str
+    cancelled: bool
+
+
 class Contested(Exception):
     """Of operations that were written unread one is cancelled or not ours any more; nothing of it may stay."""
 
@@ -318,8 +324,8 @@ async def change_many(
         if change.get("state") != "cancelled" and await _change_one(session, owner, key, change):
             return {key: False}
     # Locked, not only read: a delete that cancels one between this and the update would otherwise not be seen.
-    held = await session.lock(_HELD, {"keys": list(changes), "by": owner})
-    found = {row["id"]: bool(row["cancelled"]) for row in held}
+    held = await session.lock(_HELD, {"keys": list(changes), "by": owner}, of=HeldOperation)
+    found = {row["id"]: row["cancelled"] for row in held}
     written = {
         key: changes[key]
         for key, is_cancelled in found.items()
@@ -393,14 +399,13 @@ async def unfinished(session: Session, server_ids: Iterable[str] | None = None) 
     statement = sa.select(operations).where(OPEN).order_by(operations.c.number)
     if server_ids is not None:
         statement = statement.where(operations.c.server_id.in_(list(server_ids)))
-    return cast(list[OperationRow], await session.all(statement))
+    return await session.all(statement, of=OperationRow)
 
 
 async def ends(session: Session, ids: Iterable[str]) -> dict[str, datetime | None]:
     """Say of those of the operations that are known when they ended; None for one that is open."""
     c = operations.c
-    found = await session.all(sa.select(c.id, c.finished_at).where(c.id.in_(list(ids))))
-    return {row["id"]: row["finished_at"] for row in found}
+    return dict(await session.rows(sa.select(c.id, c.finished_at).where(c.id.in_(list(ids)))))
 
 
 @attrs.frozen
@@ -415,10 +420,8 @@ async def last_ended(session: Session, server_ids: Iterable[str]) -> dict[str, L
     """Return the last operation that ended, by server."""
     c = operations.c
     latest = sa.select(sa.func.max(c.number)).where(c.server_id.in_(list(server_ids)), c.finished_at.is_not(None))
-    found = await session.all(
-        sa.select(c.server_id, c.id, c.finished_at).where(c.number.in_(latest.group_by(c.server_id)))
-    )
-    return {row["server_id"]: LastOperation(row["id"], row["finished_at"]) for row in found}
+    found = sa.select(c.server_id, c.id, c.finished_at).where(c.number.in_(latest.group_by(c.server_id)))
+    return {server: LastOperation(id, ended) for server, id, ended in await session.rows(found)}
 
 
 async def last_of(session: Session, server_id: str, kind: str) -> str | None:
@@ -431,5 +434,6 @@ async def last_of(session: Session, server_id: str, kind: str) -> str | None:
 async def of_server(session: Session, server_id: str) -> list[OperationRow]:
     """Fetch everything that was done to a server, newest first."""
     c = operations.c
-    found = await session.all(sa.select(operations).where(c.server_id == server_id).order_by(c.number.desc()))
-    return cast(list[OperationRow], found)
+    return await session.all(
+        sa.select(operations).where(c.server_id == server_id).order_by(c.number.desc()), of=OperationRow
+    )

@@ -43,12 +43,13 @@ class ProjectLimits:
 
     @_of_project.default
     def _select(self) -> "sa.Select[tuple[object, ...]]":
-        return sa.select(self.table).where(self.table.c.project_id == sa.bindparam("project"))
+        return sa.select(self.table.c.resource, self.table.c[self.number]).where(
+            self.table.c.project_id == sa.bindparam("project")
+        )
 
     async def of(self, session: Session, project_id: str) -> dict[str, int]:
         """Return what was set for a project, by resource."""
-        rows = await session.all(self._of_project, {"project": project_id})
-        return {row["resource"]: row[self.number] for row in rows}
+        return dict(await session.rows(self._of_project, {"project": project_id}))
 
     async def put(self, session: Session, project_id: str, values: Mapping[str, int]) -> None:
         """Set limits of a project; others stay."""

@@ -74,12 +74,12 @@ async def bound_servers(session: Session) -> int:
 async def _forget(session: Session, most: int, *which: sa.ColumnElement[bool]) -> int:
     c, o = servers.c, operations.c
     old = sa.select(c.id, c.created_at).where(*which, *_unreferred())
-    rows = await session.all(old.order_by(c.deleted_at).limit(most))
+    rows = await session.rows(old.order_by(c.deleted_at).limit(most))
     if not rows:
         return 0
-    ids = [row["id"] for row in rows]
+    ids = [id for id, _ in rows]
     # Said in the same transaction: from now on an id of that time that is not known may be that of a purged server.
-    await deployment.forgot(session, max(row["created_at"] for row in rows))
+    await deployment.forgot(session, max(created_at for _, created_at in rows))
     for owned in (o.server_id, server_group_members.c.server_id, numa_claims.c.server_id):
         await session.execute(sa.delete(owned.table).where(owned.in_(ids)))
     return await session.changed(sa.delete(servers).where(c.id.in_(ids)))
@@ -114,10 +114,10 @@ async def bound_deleted_images(session: Session) -> int:
     """
     c, number = deleted_images.c, sa.func.count()
     theirs = sa.and_(c.owner.is_not(None), c.was_open.is_(False))
-    many = sa.select(c.owner, number.label("number")).where(theirs).group_by(c.owner).having(number > MOST_IDS)
-    for row in await session.all(many):
-        free = sa.select(c.id).where(theirs, c.owner == row["owner"], ~_exists(servers.c.image_id == c.id))
-        ids = await session.scalars(free.order_by(c.deleted_at).limit(min(row["number"] - MOST_IDS, AT_ONCE)))
+    many = sa.select(c.owner, number).where(theirs).group_by(c.owner).having(number > MOST_IDS)
+    for owner, count in await session.rows(many):
+        free = sa.select(c.id).where(theirs, c.owner == owner, ~_exists(servers.c.image_id == c.id))
+        ids = await session.scalars(free.order_by(c.deleted_at).limit(min(count - MOST_IDS, AT_ONCE)))
         if ids:
             return await session.changed(sa.delete(deleted_images).where(c.id.in_(ids)))
     return 0

@@ -10,9 +10,9 @@ from novakit.concurrency.gather import Gather
 from novakit.context import RequestContext
 from novakit.store import Store
 from novakit.store.compute import flavors as rows
-from novakit.store.engine import Row
+from novakit.store.compute.flavors import FlavorRow
 
-Flavor = Row
+Flavor = FlavorRow
 """number, id, name, vcpus, ram, disk, ephemeral, swap, rxtx_factor, is_public, disabled, description, extra_specs."""
 
 _PLAIN = ("created_at", "description", "disabled", "is_public", "name", "rxtx_factor", "swap", "updated_at", "vcpus")

@@ -16,7 +16,7 @@ from novakit.conductor.guests.strangers import NO_NOTE, full
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
 from novakit.store.compute import refused_hosts, servers, strangers
-from novakit.store.engine import Row
+from novakit.store.compute.strangers import StrangerRow
 from novakit_hookspecs.servers import Guest, Power
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class Desk:
             await self.parts.wiring.ensure(row["host"])
         return Settled()
 
-    async def _find(self, guest: str, host: str | None) -> tuple[Row | None, str]:
+    async def _find(self, guest: str, host: str | None) -> tuple[StrangerRow | None, str]:
         """Find the one stranger that is meant; else say why it is not clear, with nothing for one that there is not."""
         async with self.parts.store.read() as session:
             rows = [row for row in await strangers.some(session, guest) if host in (None, row["host"])]
@@ -96,7 +96,7 @@ class Desk:
             return None, f"It is on {' and '.join(row['host'] for row in rows)}; name the host."
         return (rows[0], "") if rows else (None, "")
 
-    async def _note(self, row: Row) -> Heard | str:
+    async def _note(self, row: StrangerRow) -> Heard | str:
         """Fetch the note of a stranger, whoever sealed it: the operator vouches for it. Else say why there is none."""
         try:
             told = await self.parts.hosts.at(row["host"]).notes((row["guest"],))
@@ -110,7 +110,7 @@ class Desk:
             return str(error)
 
 
-def _shown(row: Row) -> Stranger:
+def _shown(row: StrangerRow) -> Stranger:
     return Stranger(
         host=row["host"],
         id=row["guest"],

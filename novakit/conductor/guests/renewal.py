@@ -20,7 +20,7 @@ from novakit.concurrency.paced import Paced
 from novakit.conductor.parts import Parts
 from novakit.store import operations
 from novakit.store.compute import servers
-from novakit.store.engine import Row
+from novakit.store.compute.servers import ServerRow
 from novakit.store.placement import usages
 from novakit.store.scheduler import numa
 from novakit_hookspecs.numa import Taken
@@ -80,7 +80,7 @@ class Renewal:
         async with self.parts.store.read() as session:
             found = await servers.some(session, taken)
             busy = {row["server_id"] for row in await operations.unfinished(session, taken)}
-        by_host: dict[str, list[Row]] = {}
+        by_host: dict[str, list[ServerRow]] = {}
         for row in found:
             is_at_rest = row["deleted_at"] is None and row["task_state"] is None and row["id"] not in busy
             if is_at_rest and row["host"] in self._reported:
@@ -93,7 +93,7 @@ def _taken(waiting: set[str], most: int) -> set[str]:
     return {waiting.pop() for _ in range(min(len(waiting), most))}
 
 
-async def renew(parts: Parts, host: str, rows: Sequence[Row]) -> None:
+async def renew(parts: Parts, host: str, rows: Sequence[ServerRow]) -> None:
     """Have a host keep the notes of servers as their rows are; four reads for any number of them."""
     ids = [row["id"] for row in rows]
     ports = await parts.networks.ports_of(ids)

@@ -34,8 +34,9 @@ from novakit.conductor.parts import Parts
 from novakit.store import Store, deployment, operations
 from novakit.store.compute import hosts as host_rows
 from novakit.store.compute import servers, strangers
-from novakit.store.compute.strangers import EVERYWHERE, HERE, LOST
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerRow
+from novakit.store.compute.strangers import EVERYWHERE, HERE, LOST, StrangerKeeps, StrangerRow
+from novakit.store.engine import Session
 from novakit_hookspecs.servers import Guest
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ class Found:
     """A guest that its host has and is not to have, with the row of its server if there is one."""
 
     guest: Guest
-    server: Row | None
+    server: ServerRow | None
     busy: bool = False
     """Whether an operation works on its server: then it is a stranger only if it is newer than this database."""
 
@@ -216,7 +217,9 @@ class Strangers:
             ends = await operations.ends(session, {note.operation for note in noted.values()})
         return {guest for guest, note in noted.items() if true(note, ends)}
 
-    async def _take(self, host: str, found: Found, kept: GuestNote | None, why: str | None, known: Row | None) -> None:
+    async def _take(
+        self, host: str, found: Found, kept: GuestNote | None, why: str | None, known: StrangerRow | None
+    ) -> None:
         """Make a server of a stranger unless there is a doubt, else record why it is not one."""
         heard, guest = self._heard(host, kept), found.guest
         if why is None and heard is not None:
@@ -253,7 +256,7 @@ class Strangers:
             return MAYBE_PURGED
         return None
 
-    async def _record(self, host: str, guest: Guest, heard: Heard | None, why: str, known: Row | None) -> None:
+    async def _record(self, host: str, guest: Guest, heard: Heard | None, why: str, known: StrangerRow | None) -> None:
         reach = self._reach(heard)
         if (
             known is not None
@@ -283,13 +286,13 @@ class Strangers:
         return LOST if self.parts.notary.has_lost_its_seal else HERE
 
     async def _put(
-        self, session: Session, host: str, guest: Guest, heard: Heard | None, why: str, known: Row | None
+        self, session: Session, host: str, guest: Guest, heard: Heard | None, why: str, known: StrangerRow | None
     ) -> None:
         held = await self._reserve(session, host, guest, heard)
         server, reach = heard.note.server if heard else None, self._reach(heard)
         # Everybody goes by a sealed note, and so by none of what its host alone says.
         around = () if reach == EVERYWHERE and host in self._told else self._around.get(host, ())
-        row: dict[str, object] = {
+        row: StrangerRow = {
             "host": host,
             "guest": guest.id,
             "claim_id": consumer_of(guest.id, host),
@@ -302,7 +305,7 @@ class Strangers:
             "created_at": server.created_at if server else None,
             "first_seen": known["first_seen"] if known else world.now(),
         }
-        if known is None or any(known[name] != value for name, value in row.items()):
+        if known is None or dict(known) != row:
             await strangers.put(session, row)
 
     async def _reserve(self, session: Session, host: str, guest: Guest, heard: Heard | None) -> dict[str, int] | None:
@@ -322,7 +325,7 @@ class Strangers:
         (taken,) = await self.parts.placement.claim_many(session, [stranger_claim(guest.id, host, wanted, **owner)])
         return totals(wanted) if taken else None
 
-    async def _forget(self, host: str, gone: Mapping[str, Row]) -> None:
+    async def _forget(self, host: str, gone: Mapping[str, StrangerRow]) -> None:
         """Drop what is recorded of guests that are not strangers here any more, with what was reserved for them."""
         if gone:
             async with self.parts.store.write() as session:
@@ -347,7 +350,7 @@ async def full(session: Session) -> Sequence[str]:
     ]
 
 
-def _failed_create(server: Row) -> bool:
+def _failed_create(server: ServerRow) -> bool:
     """Return whether a server was never built, as far as the database knows, and nothing of it remains."""
     return server["vm_state"] == "error" and server["launched_at"] is None and server["host"] is None
 
@@ -361,7 +364,7 @@ async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:
     }
 
 
-def _wiring(note: Note | None, around: Sequence[str], reach: str) -> dict[str, object]:
+def _wiring(note: Note | None, around: Sequence[str], reach: str) -> StrangerKeeps:
     """List what a stranger is wired with, by kind."""
     ports = note.ports if note else ()
     addresses: dict[str, list[str]] = {}

@@ -7,9 +7,9 @@ The cost: 2 calls, 1 to a scheduler and 1 to the host, besides that of `note_end
 all steps. Each host whose build fails costs both again, a transaction, and what it takes to clear it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import attrs
 import structlog
@@ -30,8 +30,8 @@ from novakit.errors import InsufficientStorage, NotFound
 from novakit.image import DEACTIVATED
 from novakit.network import PortInfo
 from novakit.store.compute import left_guests, strangers
-from novakit.store.compute.servers import ServerColumns
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerColumns, ServerRow
+from novakit.store.engine import Session
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.numa import Taken
@@ -89,7 +89,7 @@ STAYS: ServerColumns = {}
 TAKEN = "{} has a guest of this server that is newer than the database, which was restored from a backup."
 
 
-async def server_of(work: AnyWork, parts: Parts) -> Row:
+async def server_of(work: AnyWork, parts: Parts) -> ServerRow:
     """Read the server once: what its plan is made of does not change while it is built."""
     server = work.seen.server
     if server is None:
@@ -125,7 +125,7 @@ async def find_host(work: Work[B], parts: Parts) -> ServerColumns:
     work.seen.chosen = result.host
     placed: ServerColumns = {"host": result.host, "node": result.node, "availability_zone": zone}
     # The config drive and the guest's note tell where the server is, and are written from what was read before that.
-    work.seen.server = cast(Row, {**server, **placed})
+    work.seen.server = cast(ServerRow, {**server, **placed})
     return placed
 
 
@@ -236,7 +236,7 @@ async def _ports_of(work: AnyWork, parts: Parts) -> Sequence[PortInfo]:
 def _note(
     work: Work[B],
     parts: Parts,
-    server: Row | Mapping[str, Any],
+    server: ServerRow,
     ports: Sequence[PortInfo],
     ended: datetime | None = None,
 ) -> GuestNote:
@@ -310,7 +310,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, left: ServerColumns 
     return Rewind("place", f"{host}: {error}", leave)
 
 
-def ask(server: Row, request_id: str, memory: Building) -> Ask:
+def ask(server: ServerRow, request_id: str, memory: Building) -> Ask:
     """Write down what the scheduler must know to place a server."""
     flavor, group = server["flavor"], server["scheduler_hints"].get("group")
     return Ask(
@@ -338,7 +338,7 @@ def ask(server: Row, request_id: str, memory: Building) -> Ask:
     )
 
 
-def _image_ask(server: Row, disk_format: str) -> ImageAsk | None:
+def _image_ask(server: ServerRow, disk_format: str) -> ImageAsk | None:
     if not server["image_id"]:
         return None
     properties = {key: str(value) for key, value in server["image_properties"].items()}
@@ -357,7 +357,7 @@ def _refusal(refused: Refusal, failures: Sequence[str], full: int) -> Failed:
 
 
 def _plan(
-    server: Row,
+    server: ServerRow,
     ports: Sequence[PortInfo],
     image: ImageSource | None,
     memory: Building,

@@ -7,7 +7,8 @@ from novakit.context import SERVICE
 from novakit.image import DEACTIVATED, Images
 from novakit.image.records import NewImage
 from novakit.store import images, operations
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerRow
+from novakit.store.engine import Session
 
 log = structlog.get_logger(__name__)
 
@@ -15,7 +16,7 @@ _WITH_SNAPSHOT = ("shelved", "shelved_offloaded")
 _COMING_BACK = ("unshelving", "spawning")
 
 
-async def snapshot_of(session: Session, server: Row) -> str | None:
+async def snapshot_of(session: Session, server: ServerRow) -> str | None:
     """Name the image that holds, or is to hold, a shelved server's disk; None for a server that has none."""
     task = server["task_state"] or ""
     if not task.startswith("shelving") and server["vm_state"] not in _WITH_SNAPSHOT and not _was_offloaded(server):
@@ -23,7 +24,7 @@ async def snapshot_of(session: Session, server: Row) -> str | None:
     return await operations.last_of(session, server["id"], "shelve")
 
 
-def _was_offloaded(server: Row) -> bool:
+def _was_offloaded(server: ServerRow) -> bool:
     """Return whether a server in error that was shelved has no guest on a host, so that its image may be its disk.
 
     No other server in error that was built once is on no host.
@@ -31,7 +32,7 @@ def _was_offloaded(server: Row) -> bool:
     return server["vm_state"] == "error" and (server["host"] is None or server["task_state"] in _COMING_BACK)
 
 
-async def require_usable(session: Session, server: Row, image_id: str) -> None:
+async def require_usable(session: Session, server: ServerRow, image_id: str) -> None:
     """Raise `Conflict` where the image may not be used now; of one that is gone, the build says so."""
     image = await images.visible(session, image_id, None, True)
     if image is not None and image["status"] == DEACTIVATED:
@@ -59,7 +60,7 @@ async def drop_snapshot(service: Images, image_id: str) -> None:
         log.info("a snapshot's image could not be deleted and stays", image=image_id, why=str(error))
 
 
-def image_of(server: Row, image_id: str, disk_format: str) -> NewImage:
+def image_of(server: ServerRow, image_id: str, disk_format: str) -> NewImage:
     """Write down the image that is to take the copy of a server's root disk."""
     return NewImage(
         id=image_id,

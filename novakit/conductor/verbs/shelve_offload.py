@@ -14,7 +14,8 @@ from novakit.conductor.verb import Action, Step, Verb, begin_on_host
 from novakit.conductor.work import AnyWork, Commit, Memory
 from novakit.store import operations
 from novakit.store.compute import hosts, servers
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerRow
+from novakit.store.engine import Session
 from novakit_hookspecs.plain import to_plain
 
 OFFLOAD = Move("offload", when(("shelved",), "shelving_offloading"), "shelved_offloaded", None)
@@ -75,7 +76,7 @@ class Offloading:
     _newest: datetime | None = None
     """The newest time stamp at the first look."""
 
-    async def look(self) -> Sequence[Row]:
+    async def look(self) -> Sequence[ServerRow]:
         """Return the servers that have been shelved on their hosts for too long."""
         after, now = self.parts.config.conductor.shelved_offload_after, world.monotonic()
         async with self.parts.store.read() as session:
@@ -104,7 +105,7 @@ class Offloading:
         return len(moved)
 
 
-def _offload_of(row: Row) -> operations.NewOperation:
+def _offload_of(row: ServerRow) -> operations.NewOperation:
     return {
         "id": world.new_id(),
         "kind": SHELVE_OFFLOAD.kind,

@@ -22,7 +22,7 @@ from novakit.conductor.work import Commit, Work
 from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.store import images, operations
 from novakit.store.compute import hosts, servers
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.faults import is_passing
 from novakit_hookspecs.servers import Power
 
@@ -105,7 +105,7 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
     return Begun(memory=memory, values={"pinned_availability_zone": pinned})
 
 
-async def _require_shelved(session: Session, server: Row, snapshot: str | None) -> None:
+async def _require_shelved(session: Session, server: servers.ServerRow, snapshot: str | None) -> None:
     """Raise Conflict for a server in error that was not shelved and at rest when it was set to that.
 
     An operation that is still open may be an unshelve that ends as this one begins: the guest would be built twice.

@@ -31,9 +31,9 @@ from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session
 from novakit.store.compute import server_groups
-from novakit.store.engine import Row
 from novakit.store.scheduler import activity, decisions, host_metrics, numa, picture, standing
 from novakit.store.scheduler.activity import Activity
+from novakit.store.scheduler.decisions import DecisionRow
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.numa import Taken
@@ -149,9 +149,11 @@ async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, f
     return found
 
 
-async def _groups(session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]) -> list[TracedGroup]:
+async def _groups(
+    session: Session, state: CloudState, rows: Sequence[DecisionRow], placed: set[str]
+) -> list[TracedGroup]:
     """Return the groups of the requests, with those members that stand and are not of the trace."""
-    ids = {asked["group"]["id"] for row in rows if (asked := row["record"].get("asked", {})).get("group")}
+    ids = {group.id for row in rows if (group := _ask(row).asked.group) is not None}
     if not ids:
         return []
     known = await server_groups.policies(session, ids)
@@ -224,7 +226,7 @@ def _aggregates(state: CloudState) -> Iterator[TracedAggregate]:
 
 
 def events(
-    rows: Sequence[Row],
+    rows: Sequence[DecisionRow],
     built: Sequence[standing.Moment],
     released: Sequence[standing.Moment],
     present: set[str],
@@ -242,7 +244,7 @@ def events(
             found.append((row["at"], TracedEvent(at=0.0, release=row["server_id"])))
         found.append((row["at"], _answered(row, ask)))
         if row["outcome"] == "placed":
-            stood[row["server_id"]], last[row["server_id"]] = row["record"].get("host", ""), row["at"]
+            stood[row["server_id"]], last[row["server_id"]] = row["record"].get("host") or "", row["at"]
     ended = [
         *((at, TracedEvent(at=0.0, built=server)) for server, at in built),
         *((at, TracedEvent(at=0.0, release=server)) for server, at in released),
@@ -256,14 +258,14 @@ def events(
     ]
 
 
-def _ask(row: Row) -> TracedAsk:
+def _ask(row: DecisionRow) -> TracedAsk:
     # A decision of a version before this one may say nothing of what was asked.
     plain = {"flavor": "", "resources": {}, **row["record"].get("asked", {})}
     asked = to_record(plain, DecisionRequest, tolerant=True)
     return TracedAsk(server_id=row["server_id"], project_id=row["project_id"], asked=asked)
 
 
-def _answered(row: Row, ask: TracedAsk) -> TracedEvent:
+def _answered(row: DecisionRow, ask: TracedAsk) -> TracedEvent:
     if row["outcome"] == "placed":
         return TracedEvent(at=0.0, ask=ask, placed=row["record"].get("host"))
     return TracedEvent(at=0.0, ask=ask, refused=row["record"].get("message", ""))

@@ -1,11 +1,13 @@
 """Host aggregates: groups of hosts with metadata, some of them availability zones."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 aggregates = sa.Table(
@@ -25,6 +27,20 @@ aggregates = sa.Table(
 A deleted one stays as a row, so that readers who follow `changed` hear of it.
 """
 
+
+class AggregateRow(TypedDict):
+    """A row of `aggregates`."""
+
+    id: int
+    uuid: str
+    name: str
+    metadata: Mapping[str, str]
+    changed: int
+    created_at: datetime
+    updated_at: datetime | None
+    deleted_at: datetime | None
+
+
 aggregate_hosts = sa.Table(
     "aggregate_hosts",
     metadata,
@@ -33,30 +49,32 @@ aggregate_hosts = sa.Table(
 )
 
 
-async def every(session: Session) -> Sequence[Row]:
+async def every(session: Session) -> Sequence[AggregateRow]:
     """Fetch all aggregates in the order they were made."""
-    return await session.all(sa.select(aggregates).where(aggregates.c.deleted_at.is_(None)).order_by(aggregates.c.id))
+    return await session.all(
+        sa.select(aggregates).where(aggregates.c.deleted_at.is_(None)).order_by(aggregates.c.id), of=AggregateRow
+    )
 
 
-async def aggregate(session: Session, aggregate_id: int) -> Row | None:
+async def aggregate(session: Session, aggregate_id: int) -> AggregateRow | None:
     """Fetch one aggregate."""
     return await session.first(
-        sa.select(aggregates).where(aggregates.c.id == aggregate_id, aggregates.c.deleted_at.is_(None))
+        sa.select(aggregates).where(aggregates.c.id == aggregate_id, aggregates.c.deleted_at.is_(None)), of=AggregateRow
     )
 
 
 async def members(session: Session, aggregate_id: int | None = None) -> dict[int, list[str]]:
     """Return host names by aggregate, in order; of one aggregate or of all."""
-    statement = sa.select(aggregate_hosts).order_by(aggregate_hosts.c.host)
+    statement = sa.select(aggregate_hosts.c.aggregate_id, aggregate_hosts.c.host).order_by(aggregate_hosts.c.host)
     if aggregate_id is not None:
         statement = statement.where(aggregate_hosts.c.aggregate_id == aggregate_id)
     found: dict[int, list[str]] = {}
-    for row in await session.all(statement):
-        found.setdefault(row["aggregate_id"], []).append(row["host"])
+    for number, host in await session.rows(statement):
+        found.setdefault(number, []).append(host)
     return found
 
 
-async def add(session: Session, name: str, properties: Mapping[str, str]) -> Row:
+async def add(session: Session, name: str, properties: Mapping[str, str]) -> AggregateRow:
     """Make an aggregate without hosts; names are not checked here."""
     row = {
         "uuid": world.new_id(),

@@ -1,11 +1,13 @@
 """Flavors: what sizes of servers there are, and which projects may use the private ones."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata
 
 flavors = sa.Table(
@@ -28,6 +30,27 @@ flavors = sa.Table(
     sa.Column("updated_at", UTC),
 )
 """`ram` and `swap` are in MiB, `disk` and `ephemeral` in GiB; `id` is what clients call it, any short text."""
+
+
+class FlavorRow(TypedDict):
+    """A row of `flavors`."""
+
+    number: int
+    id: str
+    name: str
+    vcpus: int
+    ram: int
+    disk: int
+    ephemeral: int
+    swap: int
+    rxtx_factor: float
+    is_public: bool
+    disabled: bool
+    description: str | None
+    extra_specs: Mapping[str, str]
+    created_at: datetime
+    updated_at: datetime | None
+
 
 access = sa.Table(
     "flavor_access",
@@ -57,27 +80,29 @@ _USABLE = sa.select(flavors).where(
 )
 
 
-async def usable(session: Session, flavor_id: str, project_id: str) -> Row | None:
+async def usable(session: Session, flavor_id: str, project_id: str) -> FlavorRow | None:
     """Fetch one flavor by id, if a project may use it."""
-    return await session.first(_USABLE, {"key": flavor_id, "project": project_id})
+    return await session.first(_USABLE, {"key": flavor_id, "project": project_id}, of=FlavorRow)
 
 
-async def flavor(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> Row | None:
+async def flavor(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> FlavorRow | None:
     """Fetch one flavor by id, if it meets the conditions."""
-    return await session.first(sa.select(flavors).where(flavors.c.id == flavor_id, *conditions))
+    return await session.first(sa.select(flavors).where(flavors.c.id == flavor_id, *conditions), of=FlavorRow)
 
 
-async def taken(session: Session, flavor_id: str, name: str) -> Row | None:
+async def taken(session: Session, flavor_id: str, name: str) -> FlavorRow | None:
     """Fetch a flavor that has this id or this name."""
-    return await session.first(sa.select(flavors).where(sa.or_(flavors.c.id == flavor_id, flavors.c.name == name)))
+    return await session.first(
+        sa.select(flavors).where(sa.or_(flavors.c.id == flavor_id, flavors.c.name == name)), of=FlavorRow
+    )
 
 
 async def page(
     session: Session, conditions: Sequence[sa.ColumnElement[bool]], order: sa.Column[object], down: bool
-) -> list[Row]:
+) -> list[FlavorRow]:
     """Fetch the flavors that meet the conditions, in order; ties by age."""
     columns = (order.desc(), flavors.c.number.desc()) if down else (order.asc(), flavors.c.number.asc())
-    return await session.all(sa.select(flavors).where(*conditions).order_by(*columns))
+    return await session.all(sa.select(flavors).where(*conditions).order_by(*columns), of=FlavorRow)
 
 
 async def add(session: Session, row: Mapping[str, object]) -> None:
@@ -91,9 +116,9 @@ async def change(session: Session, flavor_id: str, **values: object) -> bool:
     return await session.changed(statement) > 0
 
 
-async def locked(session: Session, flavor_id: str) -> Row | None:
+async def locked(session: Session, flavor_id: str) -> FlavorRow | None:
     """Fetch a flavor and keep other writers off it until the end of the transaction."""
-    found = await session.lock(sa.select(flavors).where(flavors.c.id == flavor_id))
+    found = await session.lock(sa.select(flavors).where(flavors.c.id == flavor_id), of=FlavorRow)
     return found[0] if found else None
 
 

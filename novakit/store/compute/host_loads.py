@@ -1,17 +1,40 @@
 """What servers take of the hosts they are on."""
 
 from collections.abc import Iterable
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit.store.compute.servers import servers
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 
 _HERE = sa.and_(servers.c.host.is_not(None), servers.c.deleted_at.is_(None))
 
 
-async def sums(session: Session) -> list[Row]:
-    """Fetch, for each host with servers: host, servers, vcpus, ram (MiB), disk (GiB), busy (in a transition)."""
+class HostLoad(TypedDict):
+    """What the servers of a host add up to."""
+
+    host: str
+    servers: int
+    vcpus: int
+    ram: int
+    """MiB."""
+    disk: int | None
+    """GiB; None where the flavor of each says nothing of its ephemeral disk."""
+    busy: int
+    """Servers in a transition."""
+
+
+class HostedServer(TypedDict):
+    """A server and where it is."""
+
+    host: str
+    id: str
+    name: str
+
+
+async def sums(session: Session) -> list[HostLoad]:
+    """Sum up the servers of each host that has any."""
     c = servers.c
     busy = sa.case((c.task_state.is_not(None), 1), else_=0)
     disk = c.flavor["disk"].as_integer() + c.flavor["ephemeral"].as_integer()
@@ -25,15 +48,17 @@ async def sums(session: Session) -> list[Row]:
             sa.func.sum(busy).label("busy"),
         )
         .where(_HERE)
-        .group_by(c.host)
+        .group_by(c.host),
+        of=HostLoad,
     )
 
 
-async def names(session: Session, hosts: Iterable[str]) -> list[Row]:
-    """Fetch host, id and name of the servers of some hosts, oldest first."""
+async def names(session: Session, hosts: Iterable[str]) -> list[HostedServer]:
+    """Fetch the servers of some hosts, oldest first."""
     c = servers.c
     return await session.all(
-        sa.select(c.host, c.id, c.name).where(c.host.in_(list(hosts)), c.deleted_at.is_(None)).order_by(c.number)
+        sa.select(c.host, c.id, c.name).where(c.host.in_(list(hosts)), c.deleted_at.is_(None)).order_by(c.number),
+        of=HostedServer,
     )
 
 

@@ -1,11 +1,13 @@
 """With which drivers the agents of hosts were started, as they told last."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata
 
 host_plugins = sa.Table(
@@ -20,6 +22,16 @@ host_plugins = sa.Table(
 """`plugins` are `PluginRow` records as plain data; `since` is when the host first told so."""
 
 
+class HostPluginsRow(TypedDict):
+    """A row of `host_plugins`."""
+
+    host: str
+    driver: str
+    network: str
+    plugins: list[Mapping[str, object]]
+    since: datetime
+
+
 async def put(session: Session, host: str, values: Mapping[str, object]) -> None:
     """Write what a host runs in the place of what it ran before."""
     insert = session.insert(host_plugins)
@@ -28,6 +40,6 @@ async def put(session: Session, host: str, values: Mapping[str, object]) -> None
     await session.execute(upsert, [{"host": host, **new}])
 
 
-async def every(session: Session) -> Sequence[Row]:
+async def every(session: Session) -> Sequence[HostPluginsRow]:
     """Fetch what each host runs, in the order of their names."""
-    return await session.all(sa.select(host_plugins).order_by(host_plugins.c.host))
+    return await session.all(sa.select(host_plugins).order_by(host_plugins.c.host), of=HostPluginsRow)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 hosts = sa.Table(
@@ -37,6 +38,52 @@ hosts = sa.Table(
 """
 
 
+class ToldFacts(TypedDict, total=False):
+    """A `HostFacts` record as plain data; an agent of another version tells less, or more."""
+
+    hypervisor_type: str
+    hypervisor_version: int
+    hypervisor_hostname: str
+    inventory: Mapping[str, Mapping[str, object]]
+    traits: list[str]
+    cpu_info: Mapping[str, object]
+    supported_instances: list[list[str]]
+    machine_types: list[str]
+    acceleration: str
+    why: str
+    metrics: Mapping[str, float]
+    numa: list[Mapping[str, object]]
+    pci: list[Mapping[str, object]]
+    host_ip: str | None
+
+
+class HostRow(TypedDict):
+    """A row of `hosts`."""
+
+    name: str
+    id: str
+    provider_id: str
+    number: int
+    enabled: bool
+    disabled_reason: str | None
+    forced_down: bool
+    facts: ToldFacts
+    changed: int
+    created_at: datetime
+    updated_at: datetime
+    last_seen: datetime
+    directory: str
+    room: Mapping[str, int] | None
+
+
+class HostSign(TypedDict):
+    """What of a host tells whether it lives."""
+
+    name: str
+    last_seen: datetime
+    forced_down: bool
+
+
 _called = sa.func.coalesce(sa.func.nullif(hosts.c.facts["hypervisor_hostname"].as_string(), ""), hosts.c.name)
 """What a host's hypervisor is called."""
 
@@ -47,11 +94,11 @@ async def report(
     facts: Mapping[str, object],
     directory: str = "",
     room: Mapping[str, object] | None = None,
-) -> tuple[Row, bool]:
+) -> tuple[HostRow, bool]:
     """Record what an agent says of its host. Returns the row and whether anything that schedulers see is new."""
     now = world.now()
     seen = {"last_seen": now, "directory": directory, "room": room}
-    known = await session.first(sa.select(hosts).where(hosts.c.name == name))
+    known = await session.first(sa.select(hosts).where(hosts.c.name == name), of=HostRow)
     if known is None:
         count = await session.scalar(sa.select(sa.func.coalesce(sa.func.max(hosts.c.number), 0)))
         row = {
@@ -77,7 +124,7 @@ async def report(
     else:
         await session.execute(sa.update(hosts).where(hosts.c.name == name).values(seen))
         return known, False
-    fresh = await session.first(sa.select(hosts).where(hosts.c.name == name))
+    fresh = await session.first(sa.select(hosts).where(hosts.c.name == name), of=HostRow)
     assert fresh is not None
     return fresh, True
 
@@ -101,46 +148,45 @@ async def seen(session: Session, names: Iterable[str], at: datetime) -> None:
         )
 
 
-async def host(session: Session, name: str) -> Row | None:
+async def host(session: Session, name: str) -> HostRow | None:
     """Fetch one host by name."""
-    return await session.first(sa.select(hosts).where(hosts.c.name == name))
+    return await session.first(sa.select(hosts).where(hosts.c.name == name), of=HostRow)
 
 
-async def with_node(session: Session, node: str) -> Row | None:
+async def with_node(session: Session, node: str) -> HostRow | None:
     """Fetch the host whose hypervisor calls itself so."""
-    return await session.first(sa.select(hosts).where(_called == node).order_by(hosts.c.number))
+    return await session.first(sa.select(hosts).where(_called == node).order_by(hosts.c.number), of=HostRow)
 
 
 async def others_called(session: Session, name: str, node: str) -> Sequence[str]:
     """List the hosts beside one that have a name, or whose hypervisors have it already; of two, the first host's."""
     columns = hosts.c.name, hosts.c.number, _called.label("called")
     named = sa.or_(hosts.c.name.in_([name, node]), _called == node)
-    rows = await session.all(sa.select(*columns).where(named).order_by(hosts.c.number))
+    rows: list[tuple[str, int, str]] = await session.rows(sa.select(*columns).where(named).order_by(hosts.c.number))
     # Two may have it that were asked at the same moment, and neither is to lose it to one that comes later.
-    own = next((row["number"] for row in rows if row["name"] == name and row["called"] == node), None)
-    others = [row for row in rows if row["name"] != name]
-    return [row["name"] for row in others if row["name"] == node or own is None or row["number"] < own]
+    own = next((number for host, number, called in rows if host == name and called == node), None)
+    others = [(host, number) for host, number, _ in rows if host != name]
+    return [host for host, number in others if host == node or own is None or number < own]
 
 
-async def some(session: Session, names: Iterable[str]) -> Sequence[Row]:
+async def some(session: Session, names: Iterable[str]) -> Sequence[HostRow]:
     """Fetch several hosts by name, in no order."""
-    return await session.all(sa.select(hosts).where(hosts.c.name.in_(sorted(names))))
+    return await session.all(sa.select(hosts).where(hosts.c.name.in_(sorted(names))), of=HostRow)
 
 
-async def every(session: Session) -> Sequence[Row]:
+async def every(session: Session) -> Sequence[HostRow]:
     """Fetch all hosts in the order they first appeared."""
-    return await session.all(sa.select(hosts).order_by(hosts.c.number))
+    return await session.all(sa.select(hosts).order_by(hosts.c.number), of=HostRow)
 
 
-async def signs(session: Session) -> list[Row]:
-    """Fetch name, last_seen and forced_down of every host."""
-    return await session.all(sa.select(hosts.c.name, hosts.c.last_seen, hosts.c.forced_down))
+async def signs(session: Session) -> list[HostSign]:
+    """Fetch the last sign of life of every host."""
+    return await session.all(sa.select(hosts.c.name, hosts.c.last_seen, hosts.c.forced_down), of=HostSign)
 
 
-async def rooms(session: Session) -> Mapping[str, Mapping[str, object]]:
+async def rooms(session: Session) -> Mapping[str, Mapping[str, int]]:
     """Fetch what hosts told of the file systems of their directories, by name; those that told nothing are left out."""
-    told = await session.all(sa.select(hosts.c.name, hosts.c.room).where(hosts.c.room.is_not(None)))
-    return {row["name"]: row["room"] for row in told}
+    return dict(await session.rows(sa.select(hosts.c.name, hosts.c.room).where(hosts.c.room.is_not(None))))
 
 
 async def decide(session: Session, name: str, **values: object) -> bool:

@@ -1,11 +1,13 @@
 """Key pairs: the public halves users registered; the private halves are never here."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata
 
 keypairs = sa.Table(
@@ -22,17 +24,33 @@ keypairs = sa.Table(
 )
 
 
-async def keypair(session: Session, user_id: str, name: str) -> Row | None:
+class KeypairRow(TypedDict):
+    """A row of `keypairs`."""
+
+    number: int
+    user_id: str
+    name: str
+    type: str
+    fingerprint: str
+    public_key: str
+    created_at: datetime
+
+
+async def keypair(session: Session, user_id: str, name: str) -> KeypairRow | None:
     """Fetch one key pair of a user."""
-    return await session.first(sa.select(keypairs).where(keypairs.c.user_id == user_id, keypairs.c.name == name))
+    return await session.first(
+        sa.select(keypairs).where(keypairs.c.user_id == user_id, keypairs.c.name == name), of=KeypairRow
+    )
 
 
-async def of_user(session: Session, user_id: str, *, limit: int | None = None, after: str | None = None) -> list[Row]:
+async def of_user(
+    session: Session, user_id: str, *, limit: int | None = None, after: str | None = None
+) -> list[KeypairRow]:
     """Fetch a user's key pairs by name, those behind `after` alone when it is given."""
     statement = sa.select(keypairs).where(keypairs.c.user_id == user_id).order_by(keypairs.c.name)
     if after is not None:
         statement = statement.where(keypairs.c.name > after)
-    return await session.all(statement if limit is None else statement.limit(limit))
+    return await session.all(statement if limit is None else statement.limit(limit), of=KeypairRow)
 
 
 async def count(session: Session, user_id: str) -> int:

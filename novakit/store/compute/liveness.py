@@ -17,7 +17,8 @@ import structlog
 
 from novakit import world
 from novakit.store.compute import hosts
-from novakit.store.engine import Row, Session, Store
+from novakit.store.compute.hosts import HostSign
+from novakit.store.engine import Session, Store
 
 log = structlog.get_logger(__name__)
 
@@ -69,11 +70,11 @@ class Liveness:
         """Say for how many seconds a host gave no sign, as far as its marks were noted."""
         return world.monotonic() - self._marks[name][1]
 
-    def silent(self, row: Row) -> float:
-        """Say for how many seconds a host gave no sign: `row` has its `name` and `last_seen`."""
+    def silent(self, row: HostSign) -> float:
+        """Say for how many seconds a host gave no sign."""
         self.take({row["name"]: row["last_seen"]})
         return self.age(row["name"])
 
-    def is_up(self, row: Row) -> bool:
-        """Return whether a host lives: `row` has its `name`, `last_seen` and `forced_down`."""
+    def is_up(self, row: HostSign) -> bool:
+        """Return whether a host lives, by the clock of this process."""
         return self.silent(row) < self.down_after and not row["forced_down"]

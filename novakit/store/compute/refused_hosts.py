@@ -1,11 +1,13 @@
 """Hosts whose reports are not taken: of another deployment, or from a directory that lacks guests; only told of."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 refused_hosts = sa.Table(
@@ -17,6 +19,15 @@ refused_hosts = sa.Table(
     sa.Column("why", sa.Text, nullable=False, server_default=""),
 )
 """`why` is empty for a host of another deployment."""
+
+
+class RefusedHostRow(TypedDict):
+    """A row of `refused_hosts`."""
+
+    host: str
+    deployment: str
+    since: datetime
+    why: str
 
 
 async def put(session: Session, host: str, deployment: str, why: str = "") -> None:
@@ -32,12 +43,12 @@ async def drop(session: Session, host: str) -> None:
     await session.execute(sa.delete(refused_hosts).where(refused_hosts.c.host == host))
 
 
-async def every(session: Session) -> Mapping[str, Row]:
+async def every(session: Session) -> Mapping[str, RefusedHostRow]:
     """Fetch all, by host."""
-    found = await session.all(sa.select(refused_hosts).order_by(refused_hosts.c.host))
+    found = await session.all(sa.select(refused_hosts).order_by(refused_hosts.c.host), of=RefusedHostRow)
     return {row["host"]: row for row in found}
 
 
-async def refused_host(session: Session, host: str) -> Row | None:
+async def refused_host(session: Session, host: str) -> RefusedHostRow | None:
     """Fetch one by host."""
-    return await session.first(sa.select(refused_hosts).where(refused_hosts.c.host == host))
+    return await session.first(sa.select(refused_hosts).where(refused_hosts.c.host == host), of=RefusedHostRow)

@@ -1,12 +1,13 @@
 """Server groups: servers that shall stand together or apart; where they stand is read from the placement ledger."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement.tables import allocations, providers
 from novakit.store.schema import UTC, metadata, uuid_column
 
@@ -25,6 +26,21 @@ server_groups = sa.Table(
 )
 """`rules` holds `max_server_per_host` where it was given."""
 
+
+class ServerGroupRow(TypedDict):
+    """A row of `server_groups`."""
+
+    number: int
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    policy: str
+    rules: Mapping[str, int]
+    metadata: Mapping[str, str]
+    created_at: datetime
+
+
 server_group_members = sa.Table(
     "server_group_members",
     metadata,
@@ -33,7 +49,7 @@ server_group_members = sa.Table(
 )
 
 
-async def add(session: Session, **values: Any) -> Row:
+async def add(session: Session, **values: Any) -> ServerGroupRow:
     """Make a group of project_id, user_id, name, policy, and rules and metadata if any."""
     row = {"id": world.new_id(), "created_at": world.now(), "rules": {}, "metadata": {}, **values}
     await session.execute(sa.insert(server_groups), [row])
@@ -47,9 +63,9 @@ async def change(session: Session, group_id: str, **values: object) -> bool:
     return await session.changed(sa.update(server_groups).where(server_groups.c.id == group_id).values(**values)) > 0
 
 
-async def server_group(session: Session, group_id: str) -> Row | None:
+async def server_group(session: Session, group_id: str) -> ServerGroupRow | None:
     """Fetch one group."""
-    return await session.first(sa.select(server_groups).where(server_groups.c.id == group_id))
+    return await session.first(sa.select(server_groups).where(server_groups.c.id == group_id), of=ServerGroupRow)
 
 
 async def count(session: Session, project_id: str) -> int:
@@ -58,11 +74,14 @@ async def count(session: Session, project_id: str) -> int:
     return int(await session.scalar(sa.select(sa.func.count()).where(c.project_id == project_id)))
 
 
-async def some(session: Session, project_id: str | None, *, offset: int = 0, limit: int = 1000) -> Sequence[Row]:
+async def some(
+    session: Session, project_id: str | None, *, offset: int = 0, limit: int = 1000
+) -> Sequence[ServerGroupRow]:
     """Fetch a project's groups, or everybody's, in the order they were made."""
     statement = sa.select(server_groups).order_by(server_groups.c.number).offset(offset).limit(limit)
     return await session.all(
-        statement if project_id is None else statement.where(server_groups.c.project_id == project_id)
+        statement if project_id is None else statement.where(server_groups.c.project_id == project_id),
+        of=ServerGroupRow,
     )
 
 
@@ -87,26 +106,28 @@ async def leave(session: Session, server_ids: Iterable[str]) -> None:
 
 async def members(session: Session, group_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return server ids by group; groups without members are left out."""
-    statement = sa.select(server_group_members).where(server_group_members.c.group_id.in_(list(group_ids)))
+    c = server_group_members.c
+    statement = sa.select(c.group_id, c.server_id).where(c.group_id.in_(list(group_ids))).order_by(c.server_id)
     found: dict[str, list[str]] = {}
-    for row in await session.all(statement.order_by(server_group_members.c.server_id)):
-        found.setdefault(row["group_id"], []).append(row["server_id"])
+    for group, server in await session.rows(statement):
+        found.setdefault(group, []).append(server)
     return found
 
 
-async def group_of(session: Session, server_id: str) -> Row | None:
+async def group_of(session: Session, server_id: str) -> ServerGroupRow | None:
     """Fetch the group that a server is a member of."""
     return await session.first(
         sa.select(server_groups)
         .join(server_group_members, server_group_members.c.group_id == server_groups.c.id)
-        .where(server_group_members.c.server_id == server_id)
+        .where(server_group_members.c.server_id == server_id),
+        of=ServerGroupRow,
     )
 
 
-async def policies(session: Session, group_ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
+async def policies(session: Session, group_ids: Iterable[str], *, lock: bool = False) -> dict[str, ServerGroupRow]:
     """Fetch several groups by id; with `lock`, no other transaction places members of them until this one ends."""
     statement = sa.select(server_groups).where(server_groups.c.id.in_(sorted(group_ids))).order_by(server_groups.c.id)
-    rows = await session.lock(statement) if lock else await session.all(statement)
+    rows = await session.lock(statement, of=ServerGroupRow) if lock else await session.all(statement, of=ServerGroupRow)
     return {row["id"]: row for row in rows}
 
 

@@ -64,7 +64,7 @@ async def listed(
     what = (sa.null().label(name) if name in without else shared(servers.c[name]) for name in columns)
     statement = sa.select(*what).where(*_conditions(wanted, session))
     if wanted.marker is not None:
-        at = await session.first(sa.select(servers).where(servers.c.id == wanted.marker))
+        at = await session.first(sa.select(servers).where(servers.c.id == wanted.marker), of=Row)
         if at is None or (wanted.project_id is not None and at["project_id"] != wanted.project_id):
             raise errors.BadRequest(f"marker [{wanted.marker}] not found")
         statement = statement.where(_behind(at, order))

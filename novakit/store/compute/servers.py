@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, NotRequired, TypedDict, Unpack, cast
 
 import attrs
 import orjson
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 servers = sa.Table(
@@ -69,6 +69,96 @@ What they take from its quota is summed from it alone: each create waits for tha
 
 `vcpus` and `memory_mb` repeat the flavor, so that a project's usage is one sum.
 """
+
+
+class ServerFlavor(TypedDict):
+    """What a server remembers of its flavor: ram and swap in MiB, disk and ephemeral in GiB."""
+
+    id: str
+    name: str
+    vcpus: int
+    ram: int
+    disk: int
+    ephemeral: NotRequired[int]
+    """Notes of guests need not have this and what follows; a server that was adopted has what its note had."""
+    swap: NotRequired[int]
+    rxtx_factor: NotRequired[float]
+    is_public: NotRequired[bool]
+    description: NotRequired[str | None]
+    extra_specs: NotRequired[Mapping[str, str]]
+
+
+class ServerFault(TypedDict):
+    """Why a server is in error."""
+
+    code: int
+    message: str
+    details: NotRequired[str]
+    """For administrators."""
+    created: str
+
+
+class ServerRow(TypedDict):
+    """A row of `servers`; `number` is the database's, so a row that was just written has none."""
+
+    id: str
+    number: NotRequired[int]
+    cell: str
+    project_id: str
+    user_id: str
+    name: str
+    description: str | None
+    hostname: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    host: str | None
+    node: str | None
+    availability_zone: str | None
+    pinned_availability_zone: str | None
+    flavor: ServerFlavor
+    vcpus: int
+    memory_mb: int
+    image_id: str | None
+    image_properties: Mapping[str, object]
+    key_name: str | None
+    public_key: str | None
+    metadata: Mapping[str, str]
+    tags: list[str]
+    config_drive: bool
+    user_data: str | None
+    access_ip_v4: str | None
+    access_ip_v6: str | None
+    auto_disk_config: bool
+    locked_by: str | None
+    locked_reason: str | None
+    reservation_id: str
+    launch_index: int
+    root_device_name: str
+    scheduler_hints: Mapping[str, object]
+    fault: ServerFault | None
+    progress: int
+    created_at: datetime
+    updated_at: datetime
+    launched_at: datetime | None
+    terminated_at: datetime | None
+    deleted_at: datetime | None
+
+
+class LivingServer(TypedDict):
+    """Where a server is, in which state, and what its claim follows from."""
+
+    id: str
+    name: str
+    project_id: str
+    host: str | None
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    flavor: ServerFlavor
+    image_properties: Mapping[str, object]
+
+
 LENGTHS: Mapping[str, int] = {
     column.name: column.type.length
     for column in servers.c
@@ -132,10 +222,10 @@ async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     await session.execute(_ADD, list(rows))
 
 
-def as_read(row: Mapping[str, object]) -> Row:
+def as_read(row: Mapping[str, object]) -> ServerRow:
     """Return a row that `add` inserts as it is read from the database then, but for `number`, which that gives it."""
     values = {**_LEFT_OUT, **row}
-    return cast(Row, {**values, **orjson.loads(orjson.dumps({name: values[name] for name in _JSON}))})
+    return cast(ServerRow, {**values, **orjson.loads(orjson.dumps({name: values[name] for name in _JSON}))})
 
 
 def _unless_given(column: sa.Column[object]) -> object:
@@ -151,25 +241,26 @@ _LEFT_OUT = {str(column.name): _unless_given(column) for column in servers.c if 
 _JSON = [str(column.name) for column in servers.c if isinstance(column.type, sa.JSON)]
 
 
-async def server(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:
+async def server(session: Session, server_id: str, *, deleted: bool = False) -> ServerRow | None:
     """Fetch one server; a deleted one only when asked to."""
-    return await session.first(_ANY if deleted else _ALIVE, {"key": server_id})
+    return await session.first(_ANY if deleted else _ALIVE, {"key": server_id}, of=ServerRow)
 
 
-async def lock(session: Session, server_id: str) -> Row | None:
+async def lock(session: Session, server_id: str) -> ServerRow | None:
     """Fetch one server that is not deleted; nobody else writes it until the transaction ends."""
-    return next(iter(await session.lock(_ALIVE, {"key": server_id})), None)
+    return next(iter(await session.lock(_ALIVE, {"key": server_id}, of=ServerRow)), None)
 
 
 async def lock_some(session: Session, ids: Iterable[str]) -> None:
     """Keep other writers off several servers until the transaction ends; in one order, so that none wait in a ring."""
     if session.dialect == "postgresql":
-        await session.lock(sa.select(servers.c.id).where(servers.c.id.in_(list(ids))).order_by(servers.c.id))
+        c = servers.c
+        await session.execute(sa.select(c.id).where(c.id.in_(list(ids))).order_by(c.id).with_for_update())
 
 
-async def some(session: Session, ids: Iterable[str]) -> list[Row]:
+async def some(session: Session, ids: Iterable[str]) -> list[ServerRow]:
     """Fetch several servers by id, deleted ones too, in no order."""
-    return await session.all(_SOME, {"keys": list(ids)})
+    return await session.all(_SOME, {"keys": list(ids)}, of=ServerRow)
 
 
 async def change(session: Session, server_id: str, **values: Unpack[ServerColumns]) -> bool:
@@ -250,25 +341,27 @@ def _update_if(names: tuple[str, ...], condition: sa.ColumnElement[bool]) -> sa.
     return _update(names).where(condition)
 
 
-async def on_host(session: Session, host: str) -> list[Row]:
+async def on_host(session: Session, host: str) -> list[ServerRow]:
     """Fetch the servers that a host is to run."""
-    return await session.all(sa.select(servers).where(servers.c.host == host, servers.c.deleted_at.is_(None)))
-
-
-async def resting(session: Session, vm_state: str) -> list[Row]:
-    """Fetch the servers that are in a state, with nothing being done to them."""
-    c = servers.c
     return await session.all(
-        sa.select(servers).where(c.vm_state == vm_state, c.task_state.is_(None), c.deleted_at.is_(None))
+        sa.select(servers).where(servers.c.host == host, servers.c.deleted_at.is_(None)), of=ServerRow
     )
 
 
-async def living(session: Session) -> list[Row]:
-    """Fetch id, host, states and what its claim follows from of every server that is not deleted."""
+async def resting(session: Session, vm_state: str) -> list[ServerRow]:
+    """Fetch the servers that are in a state, with nothing being done to them."""
+    c = servers.c
+    return await session.all(
+        sa.select(servers).where(c.vm_state == vm_state, c.task_state.is_(None), c.deleted_at.is_(None)), of=ServerRow
+    )
+
+
+async def living(session: Session) -> list[LivingServer]:
+    """Fetch every server that is not deleted."""
     c = servers.c
     states, claimed = (c.vm_state, c.task_state, c.power_state), (c.flavor, c.image_properties)
     return await session.all(
-        sa.select(c.id, c.name, c.project_id, c.host, *states, *claimed).where(c.deleted_at.is_(None))
+        sa.select(c.id, c.name, c.project_id, c.host, *states, *claimed).where(c.deleted_at.is_(None)), of=LivingServer
     )
 
 
@@ -280,10 +373,10 @@ USAGE = sa.select(
 """What the servers of a project take from its quota."""
 
 
-async def usage(session: Session, project_id: str, user_id: str | None = None) -> Row:
+async def usage(session: Session, project_id: str, user_id: str | None = None) -> Mapping[str, int]:
     """Sum what a project's servers take from its quota: instances, cores, ram (MiB)."""
     statement = USAGE if user_id is None else USAGE.where(servers.c.user_id == user_id)
-    row = await session.first(statement, {"project": project_id})
+    row = await session.first(statement, {"project": project_id}, of=Mapping[str, int])
     assert row is not None
     return row
 

@@ -1,10 +1,12 @@
 """Guests that hosts have and no server of this database is; rows stand for as long as the host reports them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network.networks import networks
 from novakit.store.schema import UTC, metadata, uuid_column
 
@@ -30,6 +32,35 @@ resource class; null where nobody knows, or it does not fit.
 `created_at` are what its host says.
 """
 
+
+class StrangerKeeps(TypedDict, total=False):
+    """What stays on hosts because of a stranger, and who goes by it: `EVERYWHERE`, `LOST` or `HERE`."""
+
+    ports: list[str]
+    networks: list[str]
+    addresses: Mapping[str, list[str]]
+    """Those of its ports, by subnet."""
+    around: list[str]
+    """What the network driver of its host keeps there beside them."""
+    reach: str
+
+
+class StrangerRow(TypedDict):
+    """A row of `strangers`."""
+
+    host: str
+    guest: str
+    claim_id: str
+    name: str
+    project_id: str
+    power: str
+    why: str
+    keeps: StrangerKeeps
+    held: Mapping[str, int] | None
+    created_at: str | None
+    first_seen: datetime
+
+
 EVERYWHERE, LOST, HERE = "everywhere", "lost", "here"
 """How far a note reaches: sealed by this database; not sealed, in a database that took the place of a lost one; and not
 sealed at all, so that nobody beyond its host goes by it."""
@@ -39,9 +70,9 @@ PORTION = 5000
 """Networks that are asked for at once; SQLite takes 32,766 parameters in a statement."""
 
 
-async def of_host(session: Session, host: str) -> dict[str, Row]:
+async def of_host(session: Session, host: str) -> dict[str, StrangerRow]:
     """Fetch the strangers on a host, by guest."""
-    found = await session.all(sa.select(strangers).where(strangers.c.host == host))
+    found = await session.all(sa.select(strangers).where(strangers.c.host == host), of=StrangerRow)
     return {row["guest"]: row for row in found}
 
 
@@ -53,14 +84,16 @@ async def counts(session: Session) -> dict[str, int]:
     return dict(await session.rows(_COUNTS))
 
 
-async def every(session: Session) -> list[Row]:
+async def every(session: Session) -> list[StrangerRow]:
     """Fetch all strangers, those of a host together."""
-    return await session.all(sa.select(strangers).order_by(strangers.c.host, strangers.c.guest))
+    return await session.all(sa.select(strangers).order_by(strangers.c.host, strangers.c.guest), of=StrangerRow)
 
 
-async def some(session: Session, guest: str) -> list[Row]:
+async def some(session: Session, guest: str) -> list[StrangerRow]:
     """Fetch the rows of one guest: one for each host that has it."""
-    return await session.all(sa.select(strangers).where(strangers.c.guest == guest).order_by(strangers.c.host))
+    return await session.all(
+        sa.select(strangers).where(strangers.c.guest == guest).order_by(strangers.c.host), of=StrangerRow
+    )
 
 
 async def put(session: Session, row: Mapping[str, object]) -> None:
@@ -86,19 +119,19 @@ async def kept(
 
     These are the networks of its own strangers, and those of all others whose notes reach further than their hosts.
     """
-    found = await session.all(_KEEPS)
+    found: list[tuple[str, str, StrangerKeeps]] = await session.rows(_KEEPS)
     if not found:
         return {}, {}
     own: dict[str, set[str]] = {}
     told: dict[str, set[str]] = {}
     everywhere: set[str] = set()
-    for row in found:
-        wired, reach = row["keeps"].get("networks", ()), row["keeps"].get("reach")
-        own.setdefault(row["host"], set()).update(wired)
+    for host, _, keeps in found:
+        wired, reach = keeps.get("networks", ()), keeps.get("reach")
+        own.setdefault(host, set()).update(wired)
         if reach == EVERYWHERE:
             everywhere.update(wired)
         elif reach == LOST:
-            told.setdefault(row["host"], set()).update(wired)
+            told.setdefault(host, set()).update(wired)
     for some in told.values():
         everywhere.update(sorted(some)[:MOST_NETWORKS])
     named = list(everywhere.union(*own.values()))
@@ -107,6 +140,6 @@ async def kept(
         part = named[at : at + PORTION]
         known.update(await session.scalars(sa.select(networks.c.id).where(networks.c.id.in_(part))))
     guests: dict[str, list[str]] = {}
-    for row in found:
-        guests.setdefault(row["host"], []).append(row["guest"])
+    for host, guest, _ in found:
+        guests.setdefault(host, []).append(guest)
     return guests, {host: frozenset((own.get(host, set()) | everywhere) - known) for host in hosts}

@@ -215,8 +215,8 @@ async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]
     costs as much as the query.
     """
     if len(server_ids) <= FEW:
-        return await session.all(_PORTS_OF_FEW, {"servers": list(server_ids)})
-    return await session.all(_SERVER_PORTS.where(session.among(ports.c.server_id, server_ids)))
+        return await session.all(_PORTS_OF_FEW, {"servers": list(server_ids)}, of=Row)
+    return await session.all(_SERVER_PORTS.where(session.among(ports.c.server_id, server_ids)), of=Row)
 
 
 _SERVER_ADDRESSES = (
@@ -254,14 +254,14 @@ async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence
 async def owners(session: Session) -> dict[str, str]:
     """Give, by port, the server that has it; ports that no server has are left out."""
     statement = sa.select(ports.c.id, ports.c.server_id).where(ports.c.server_id.is_not(None))
-    return {row["id"]: row["server_id"] for row in await session.all(statement)}
+    return {row["id"]: row["server_id"] for row in await session.all(statement, of=Row)}
 
 
 async def first_taken(session: Session, subnet_id: str, numbers: Collection[int]) -> tuple[int, str] | None:
     """Fetch one of these addresses that a port has already, with the id of its network."""
     statement = sa.select(addresses.c.number, ports.c.network_id).join(ports, ports.c.id == addresses.c.port_id)
     found = await session.first(
-        statement.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers)))
+        statement.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers))), of=Row
     )
     return None if found is None else (found["number"], found["network_id"])
 

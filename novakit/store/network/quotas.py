@@ -53,15 +53,14 @@ def _limit_and_used(resource: str) -> sa.Select[tuple[int | None, int]]:
 async def used(session: Session, project_id: str, resources: Iterable[str]) -> dict[str, int]:
     """Count what a project has of each resource; one statement."""
     statement = sa.select(*(_used(name).label(name) for name in resources))
-    row = await session.first(statement, {"project": project_id})
+    row = await session.first(statement, {"project": project_id}, of=Mapping[str, int])
     return dict(row or {})
 
 
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int | None, int]:
     """Fetch the limit that was set for a project, or None, and count what it has of a resource; one statement."""
-    row = await session.first(_limit_and_used(resource), {"project": project_id})
-    assert row is not None
-    return row["limit"], row["used"]
+    ((limit, taken),) = await session.rows(_limit_and_used(resource), {"project": project_id})
+    return limit, taken
 
 
 async def projects(session: Session) -> list[str]:

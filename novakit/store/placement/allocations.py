@@ -99,7 +99,7 @@ _TAKE_TOGETHER = (
 
 
 async def _rows(session: Session, statement: sa.Executable, ids: list[str]) -> list[Row]:
-    return await session.all(statement, {"ids": ids})
+    return await session.all(statement, {"ids": ids}, of=Row)
 
 
 async def lock_consumers(session: Session, ids: Iterable[str]) -> tuple[list[Row], list[Row]]:
@@ -141,7 +141,7 @@ async def lock_stock_for_new(
         return known, [] if known else await lock_stock(session, provider_ids)
     values = {"ids": sorted(set(provider_ids)), "consumers": asked}
     known, stock = {}, []
-    for row in await session.all(_STOCK_AND_KNOWN, values):
+    for row in await session.all(_STOCK_AND_KNOWN, values, of=Row):
         if row["consumer_id"] is None:
             stock.append(row)
         else:
@@ -220,7 +220,8 @@ async def of_consumer(session: Session, consumer_id: str) -> list[Row]:
         )
         .join(consumers, consumers.c.id == allocations.c.consumer_id)
         .join(providers, providers.c.id == allocations.c.provider_id)
-        .where(allocations.c.consumer_id == consumer_id)
+        .where(allocations.c.consumer_id == consumer_id),
+        of=Row,
     )
 
 
@@ -229,5 +230,6 @@ async def of_provider(session: Session, provider_id: str) -> list[Row]:
     return await session.all(
         sa.select(allocations, consumers.c.generation.label("consumer_generation"))
         .join(consumers, consumers.c.id == allocations.c.consumer_id)
-        .where(allocations.c.provider_id == provider_id)
+        .where(allocations.c.provider_id == provider_id),
+        of=Row,
     )

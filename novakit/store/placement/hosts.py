@@ -153,7 +153,7 @@ async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     # Locked before inventories are read, in the order that claims lock in: otherwise a claim that commits between the
     # two could hold what is removed below.
     rows = await session.lock(
-        sa.select(provider_rows).where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids))).order_by(c.id)
+        sa.select(provider_rows).where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids))).order_by(c.id), of=Row
     )
     known = {row["id"]: row for row in rows}
     wanted = {each.id: each for one in hosts.values() for each in _providers_of(one)}
@@ -208,7 +208,7 @@ def _is_emptied(stock: Mapping[str, Row], traits: Mapping[str, bool]) -> bool:
 
 async def _stock(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Row]]:
     found: dict[str, dict[str, Row]] = {}
-    for row in await session.all(sa.select(inventories).where(inventories.c.provider_id.in_(ids))):
+    for row in await session.all(sa.select(inventories).where(inventories.c.provider_id.in_(ids)), of=Row):
         found.setdefault(row["provider_id"], {})[row["resource_class"]] = row
     return found
 
@@ -227,7 +227,7 @@ async def _check_names(session: Session, wanted: Mapping[str, _ReportedProvider]
     if not fresh:
         return
     c = provider_rows.c
-    for row in await session.all(sa.select(c.id, c.name).where(c.name.in_(list(fresh)))):
+    for row in await session.all(sa.select(c.id, c.name).where(c.name.in_(list(fresh))), of=Row):
         if row["id"] != fresh[row["name"]]:
             raise errors.Conflict(
                 f"Resource provider {row['id']} is already named {row['name']}; rename or delete it first.",

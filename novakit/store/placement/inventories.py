@@ -54,7 +54,7 @@ def capacity(total: int, reserved: int, ratio: float) -> int:
 async def of_provider(session: Session, provider_id: str) -> list[Row]:
     """List the inventories of one provider."""
     statement = sa.select(inventories).where(inventories.c.provider_id == provider_id)
-    return await session.all(statement.order_by(inventories.c.resource_class))
+    return await session.all(statement.order_by(inventories.c.resource_class), of=Row)
 
 
 async def replace(session: Session, provider_id: str, wanted: Mapping[str, StatedInventory]) -> None:

@@ -13,9 +13,9 @@ from novakit.store.placement.tables import allocations, custom_resource_classes,
 async def every(session: Session) -> list[tuple[str, datetime]]:
     """List all classes with the time of their last change, standard ones first."""
     table = custom_resource_classes
-    custom = await session.all(sa.select(table).order_by(table.c.name))
+    custom = await session.rows(sa.select(table.c.name, table.c.updated_at).order_by(table.c.name))
     now = world.now()
-    return [(name, now) for name in names.STANDARD_CLASSES] + [(row["name"], row["updated_at"]) for row in custom]
+    return [(name, now) for name in names.STANDARD_CLASSES] + [(name, changed) for name, changed in custom]
 
 
 async def changed_at(session: Session, name: str) -> datetime:

@@ -25,7 +25,7 @@ _MOVERS = 0x6E6F76616B6974
 
 async def provider(session: Session, id: str) -> Row:
     """Fetch one provider. Raises NotFound when there is none."""
-    row = await session.first(sa.select(providers).where(providers.c.id == id))
+    row = await session.first(sa.select(providers).where(providers.c.id == id), of=Row)
     if row is None:
         raise _missing(id)
     return row
@@ -36,7 +36,7 @@ async def locked(session: Session, id: str, *, generation: int | None = None) ->
 
     Raises NotFound when there is none, Conflict when it is not of the generation that was read before.
     """
-    rows = await session.lock(sa.select(providers).where(providers.c.id == id))
+    rows = await session.lock(sa.select(providers).where(providers.c.id == id), of=Row)
     if not rows:
         raise _missing(id)
     if generation is not None and rows[0]["generation"] != generation:
@@ -66,7 +66,7 @@ async def create(session: Session, *, id: str, name: str, parent_id: str | None)
         )
     root = id
     if parent_id is not None:
-        parents = await session.lock(sa.select(providers).where(providers.c.id == parent_id))
+        parents = await session.lock(sa.select(providers).where(providers.c.id == parent_id), of=Row)
         if not parents:
             raise errors.BadRequest(f"{refused}parent provider UUID does not exist.")
         root = parents[0]["root_id"]
@@ -91,7 +91,7 @@ async def create(session: Session, *, id: str, name: str, parent_id: str | None)
 async def _check_duplicates(session: Session, id: str, name: str) -> None:
     same = sa.select(providers).where(sa.or_(providers.c.id == id, providers.c.name == name))
     found: list[str] = []
-    for row in await session.all(same):
+    for row in await session.all(same, of=Row):
         found += [f"uuid: {id}"] if row["id"] == id else []
         found += [f"name: {name}"] if row["name"] == name else []
     if found:
@@ -138,7 +138,7 @@ async def _move(session: Session, id: str, parent_id: str | None, may_move: bool
         raise errors.BadRequest(f"{refused}un-parenting a provider is not currently allowed.")
     new_root = row["id"]
     if parent_id is not None:
-        parent = await session.first(sa.select(providers).where(providers.c.id == parent_id))
+        parent = await session.first(sa.select(providers).where(providers.c.id == parent_id), of=Row)
         if parent is None:
             raise errors.BadRequest(f"{refused}parent provider UUID does not exist.")
         if row["parent_id"] is not None and not may_move:
@@ -158,8 +158,8 @@ async def _move(session: Session, id: str, parent_id: str | None, may_move: bool
 async def _lock_trees(session: Session, row: Row, parent_id: str | None, new_root: str) -> list[Row]:
     """Keep other writers off both trees and read them again: what they did while we waited counts."""
     both = sa.select(providers).where(providers.c.root_id.in_([row["root_id"], new_root])).order_by(providers.c.id)
-    await session.lock(both)
-    rows = await session.all(both)
+    await session.lock(both, of=Row)
+    rows = await session.all(both, of=Row)
     roots = {one["id"]: one["root_id"] for one in rows}
     if roots.get(row["id"]) != row["root_id"] or (parent_id is not None and roots.get(parent_id) != new_root):
         raise errors.Conflict(
@@ -187,7 +187,7 @@ async def delete(session: Session, id: str) -> None:
 
     Raises NotFound, Conflict while it has children or something is allocated from it.
     """
-    if not await session.lock(sa.select(providers.c.id).where(providers.c.id == id)):
+    if not await session.lock(sa.select(providers.c.id).where(providers.c.id == id), of=Row):
         raise errors.NotFound(f"No resource provider with uuid {id} found for delete")
     if await session.scalar(sa.select(providers.c.id).where(providers.c.parent_id == id).limit(1)):
         raise errors.Conflict(
@@ -247,7 +247,9 @@ async def search(
         wanted.append(~_has(provider_aggregates.c.aggregate_id, not_member_of))
     if forbidden:
         wanted.append(~_has(provider_traits.c.trait, forbidden))
-    return await session.many(sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id))
+    return await session.many(
+        sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id), of=Row
+    )
 
 
 def _has(column: sa.Column[object], values: set[str]) -> sa.ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
@@ -9,6 +10,12 @@ from novakit import errors, world
 from novakit.store.engine import Session
 from novakit.store.placement import changes, names
 from novakit.store.placement.tables import custom_traits, provider_traits
+
+
+class TraitName(TypedDict):
+    """The name of a custom trait."""
+
+    name: str
 
 
 async def every(
@@ -49,7 +56,7 @@ async def delete(session: Session, name: str) -> None:
     """
     if name in names.STANDARD_TRAITS:
         raise errors.BadRequest(f"Cannot delete standard trait {name}.")
-    if not await session.lock(sa.select(custom_traits.c.name).where(custom_traits.c.name == name)):
+    if not await session.lock(sa.select(custom_traits.c.name).where(custom_traits.c.name == name), of=TraitName):
         raise errors.NotFound(f"No such trait(s): {name}.")
     if await session.scalar(sa.select(provider_traits.c.trait).where(provider_traits.c.trait == name).limit(1)):
         raise errors.Conflict(f"The trait {name} is in use by a resource provider.")
@@ -86,7 +93,7 @@ async def _check(session: Session, wanted: set[str]) -> None:
     known: set[str] = set()
     if custom:
         rows = sa.select(custom_traits.c.name).where(custom_traits.c.name.in_(custom)).order_by(custom_traits.c.name)
-        known = {row["name"] for row in await session.lock(rows)}
+        known = {row["name"] for row in await session.lock(rows, of=TraitName)}
     unknown = sorted(set(custom) - known)
     if unknown:
         raise errors.BadRequest(f"No such trait {', '.join(unknown)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TypedDict
 
 import sqlalchemy as sa
 
@@ -45,7 +46,7 @@ async def inventories_of(session: Session, ids: Iterable[str] | None = None) -> 
     """Return inventory rows by provider id and resource class."""
     found: dict[str, dict[str, Row]] = {}
     statement, values = (_INVENTORIES, None) if ids is None else (_INVENTORIES_AMONG, {"ids": list(ids)})
-    for row in await session.all(statement, values):
+    for row in await session.all(statement, values, of=Row):
         found.setdefault(row["provider_id"], {})[row["resource_class"]] = row
     return found
 
@@ -67,7 +68,7 @@ async def ids_within(session: Session, root: str, names: Iterable[str]) -> dict[
     """Return the ids of the providers of a tree by name; names that none of them has are left out."""
     c = providers.c
     statement = sa.select(c.name, c.id).where(c.name.in_(list(names)), c.root_id == root)
-    return {row["name"]: row["id"] for row in await session.all(statement)}
+    return {row["name"]: row["id"] for row in await session.all(statement, of=Row)}
 
 
 async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
@@ -79,7 +80,7 @@ async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[st
         .where(a.consumer_id.in_(list(consumer_ids)))
     )
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for row in await session.all(statement):
+    for row in await session.all(statement, of=Row):
         found.setdefault(row["consumer_id"], {}).setdefault(row["name"], {})[row["resource_class"]] = row["used"]
     return found
 
@@ -116,8 +117,20 @@ async def _sets(
     return {id: known[text] for id, text in rows}
 
 
-async def of_consumers(session: Session) -> list[Row]:
-    """List every consumer with what it holds: rows of consumer, provider, resource class and amount."""
+class ConsumerUsage(TypedDict):
+    """What a consumer holds of one resource class of one provider."""
+
+    consumer_id: str
+    project_id: str
+    user_id: str
+    type: str | None
+    provider_id: str
+    resource_class: str
+    used: int
+
+
+async def of_consumers(session: Session) -> list[ConsumerUsage]:
+    """List every consumer with what it holds."""
     return await session.all(
         sa.select(
             consumers.c.id.label("consumer_id"),
@@ -127,11 +140,21 @@ async def of_consumers(session: Session) -> list[Row]:
             allocations.c.provider_id,
             allocations.c.resource_class,
             allocations.c.used,
-        ).join(allocations, allocations.c.consumer_id == consumers.c.id)
+        ).join(allocations, allocations.c.consumer_id == consumers.c.id),
+        of=ConsumerUsage,
     )
 
 
-async def drift(session: Session) -> list[Row]:
+class DriftedInventory(TypedDict):
+    """An inventory, with what is counted as used of it and what consumers hold."""
+
+    provider_id: str
+    resource_class: str
+    used: int
+    held: int
+
+
+async def drift(session: Session) -> list[DriftedInventory]:
     """List inventories whose `used` differs from the sum of their allocations; an empty list is health."""
     held = sa.func.coalesce(
         sa.select(sa.func.sum(allocations.c.used))
@@ -145,7 +168,8 @@ async def drift(session: Session) -> list[Row]:
     return await session.all(
         sa.select(
             inventories.c.provider_id, inventories.c.resource_class, inventories.c.used, held.label("held")
-        ).where(inventories.c.used != held)
+        ).where(inventories.c.used != held),
+        of=DriftedInventory,
     )
 
 
@@ -185,10 +209,10 @@ async def by_project(
         .where(*chosen)
         .group_by(consumers.c.type)
     )
-    return await session.all(sa.union_all(amounts, counts))
+    return await session.all(sa.union_all(amounts, counts), of=Row)
 
 
 async def providers_of(session: Session, ids: Iterable[str] | None = None) -> list[Row]:
     """List provider rows in the order of creation; of all, or of `ids` alone."""
     statement = _only(sa.select(providers), providers.c.id, ids)
-    return await session.many(statement.order_by(providers.c.created_at, providers.c.id))
+    return await session.many(statement.order_by(providers.c.created_at, providers.c.id), of=Row)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 decisions = sa.Table(
@@ -22,6 +23,27 @@ decisions = sa.Table(
 )
 """`outcome` is placed or refused; `record` is the whole of it as plain data."""
 
+
+class DecisionRecord(TypedDict, total=False):
+    """What of a decision as plain data is read by name; the rest is only shown."""
+
+    asked: Mapping[str, object]
+    host: str | None
+    message: str
+
+
+class DecisionRow(TypedDict):
+    """A row of `decisions`."""
+
+    number: int
+    id: str
+    server_id: str
+    project_id: str
+    outcome: str
+    at: datetime
+    record: DecisionRecord
+
+
 MOST_OF_PROJECT = 2000
 """Decisions that are kept about one project's servers: nobody may push the records of all others out."""
 
@@ -35,9 +57,9 @@ async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
         await session.execute(_ADD, rows)
 
 
-async def decision(session: Session, decision_id: str) -> Row | None:
+async def decision(session: Session, decision_id: str) -> DecisionRow | None:
     """Fetch one decision by its id."""
-    return await session.first(sa.select(decisions).where(decisions.c.id == decision_id))
+    return await session.first(sa.select(decisions).where(decisions.c.id == decision_id), of=DecisionRow)
 
 
 async def some(
@@ -48,14 +70,16 @@ async def some(
     outcome: str | None = None,
     before: int | None = None,
     limit: int = 100,
-) -> Sequence[Row]:
+) -> Sequence[DecisionRow]:
     """Fetch decisions, latest first; `before` is the number of the last one already seen."""
     statement = sa.select(decisions).order_by(decisions.c.number.desc()).limit(limit)
     wanted = {"server_id": server_id, "project_id": project_id, "outcome": outcome}
     for name, value in wanted.items():
         if value is not None:
             statement = statement.where(decisions.c[name] == value)
-    return await session.all(statement if before is None else statement.where(decisions.c.number < before))
+    return await session.all(
+        statement if before is None else statement.where(decisions.c.number < before), of=DecisionRow
+    )
 
 
 async def purge(session: Session, before: datetime) -> int:

@@ -36,4 +36,4 @@ async def put(session: Session, metrics: Mapping[str, Mapping[str, float]]) -> N
 
 async def since(session: Session, seen: int) -> list[Row]:
     """Fetch host, metrics, received_at and changed of all that measured after the change `seen`."""
-    return await session.all(sa.select(host_metrics).where(host_metrics.c.changed > seen))
+    return await session.all(sa.select(host_metrics).where(host_metrics.c.changed > seen), of=Row)

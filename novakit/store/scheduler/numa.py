@@ -27,17 +27,18 @@ async def held(session: Session, provider_ids: Iterable[str]) -> dict[str, dict[
     standing = sa.exists().where(
         allocations.c.consumer_id == numa_claims.c.server_id, allocations.c.provider_id == numa_claims.c.provider_id
     )
-    statement = sa.select(numa_claims).where(numa_claims.c.provider_id.in_(list(provider_ids)), standing)
+    c = numa_claims.c
+    statement = sa.select(c.provider_id, c.server_id, c.taken).where(c.provider_id.in_(list(provider_ids)), standing)
     found: dict[str, dict[str, list[Any]]] = {}
-    for row in await session.all(statement):
-        found.setdefault(row["provider_id"], {})[row["server_id"]] = row["taken"]
+    for provider_id, server_id, taken in await session.rows(statement):
+        found.setdefault(provider_id, {})[server_id] = taken
     return found
 
 
 async def of_servers(session: Session, server_ids: Iterable[str]) -> Mapping[str, list[Any]]:
     """Give, by server, what it was given; servers without any are left out."""
-    rows = await session.all(sa.select(numa_claims).where(numa_claims.c.server_id.in_(list(server_ids))))
-    return {row["server_id"]: row["taken"] for row in rows}
+    c = numa_claims.c
+    return dict(await session.rows(sa.select(c.server_id, c.taken).where(c.server_id.in_(list(server_ids)))))
 
 
 async def put(session: Session, rows: Sequence[Mapping[str, object]]) -> None:

@@ -124,7 +124,7 @@ async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
     """Fetch hosts that changed after `seen`, in the order they first appeared, and count them all."""
     count = await session.scalar(sa.select(sa.func.count()).select_from(hosts))
     statement = sa.select(hosts).where(hosts.c.changed > seen).order_by(hosts.c.number)
-    return await session.all(statement), int(count)
+    return await session.all(statement, of=Row), int(count)
 
 
 _IDS: sa.BindParameter[object] = sa.bindparam("ids", expanding=True)
@@ -196,7 +196,7 @@ async def builds_since(session: Session, since: datetime) -> list[Row]:
     statement = sa.select(c.id, c.finished_at, c.data["builds"].label("builds")).where(
         c.finished_at > since, c.kind.in_(("create", "unshelve"))
     )
-    return [row for row in await session.all(statement.order_by(c.finished_at)) if row["builds"]]
+    return [row for row in await session.all(statement.order_by(c.finished_at), of=Row) if row["builds"]]
 
 
 async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[str, int]]:

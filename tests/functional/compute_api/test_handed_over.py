@@ -51,7 +51,9 @@ async def desk(store: Store, compute: Any) -> Desk:
 
 async def _rows(store: Store) -> tuple[list[Row], list[Row]]:
     async with store.read() as session:
-        asked = await session.all(sa.select(operations.operations).order_by(operations.operations.c.number))
+        asked = await session.all(
+            sa.select(operations.operations).order_by(operations.operations.c.number), of=sa.RowMapping
+        )
         return asked, await servers.some(session, [row["server_id"] for row in asked])
 
 

@@ -331,7 +331,10 @@ def kept_by(store: Store) -> Any:
 async def copied(store: Store) -> Content:
     """Copy every row."""
     async with store.read() as session:
-        return {table.name: [dict(row) for row in await session.all(sa.select(table))] for table in _tables()}
+        return {
+            table.name: [dict(row) for row in await session.all(sa.select(table), of=sa.RowMapping)]
+            for table in _tables()
+        }
 
 
 async def put_back(store: Store, content: Content) -> None:

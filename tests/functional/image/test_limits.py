@@ -133,6 +133,6 @@ async def test_so_many_images_and_no_more_are_ever_opened_to_others(
         await images.create(context, attrs.evolve(NEW, visibility="community"))
     await images.delete(context, one)
     async with images.store.read() as session:
-        rows = await session.all(sa.select(deleted_images))
+        rows = await session.all(sa.select(deleted_images), of=sa.RowMapping)
     assert {row["id"]: row["was_open"] for row in rows} == {made: True, shared: True, patched: True, one: False}
     assert {row["owner"] for row in rows} == {context.project_id}

@@ -192,7 +192,7 @@ async def test_a_ledger_of_before_goes_on_and_the_program_of_before_may_go_on_wr
     async with opened.write() as session:
         await session.connection.run_sync(lambda connection: _write_as_before(connection, SERVER, "VCPU"))
     async with opened.read() as session:
-        rows = await session.all(sa.text("SELECT * FROM inventories"))
+        rows = await session.all(sa.text("SELECT * FROM inventories"), of=sa.RowMapping)
     await opened.close()
     assert [(row["total"], row["reported"], row["stated"], bool(row["restated"])) for row in rows] == [
         (8, None, None, False)
@@ -219,7 +219,9 @@ async def test_aggregates_that_were_kept_in_capitals_are_found(url):
     assert await migrate.migrate(url)
     opened = await Store.open(url)
     async with opened.read() as session:
-        rows = await session.all(sa.text("SELECT provider_id, aggregate_id FROM resource_provider_aggregates"))
+        rows = await session.all(
+            sa.text("SELECT provider_id, aggregate_id FROM resource_provider_aggregates"), of=sa.RowMapping
+        )
     await opened.close()
     assert sorted((row["provider_id"], row["aggregate_id"]) for row in rows) == sorted([(HOST, kept), (SERVER, kept)])
 

@@ -242,7 +242,7 @@ def _noun(plural: str, one: str, key: str = "id", **values: Any) -> Callable[[Cl
 
 async def _own_row(cloud: Cloud, owner: str, of: sa.Table, row: Mapping[str, Any]) -> str:
     async with cloud.store.write() as session:
-        if await session.first(sa.select(of.c.id).where(of.c.id == row["id"])) is None:
+        if await session.first(sa.select(of.c.id).where(of.c.id == row["id"]), of=sa.RowMapping) is None:
             await session.execute(sa.insert(of), [row])
     return str(row["id"])
 

@@ -31,7 +31,7 @@ async def test_on_postgresql_a_scheduler_is_kept_from_other_tables_before_a_stat
     scheduler = await Store.open(postgres_url, writes=tables.SCHEDULER_WRITES)
     for name, table in metadata.tables.items():
         async with scheduler.read() as session:
-            await session.all(sa.select(table).limit(1))
+            await session.all(sa.select(table).limit(1), of=sa.RowMapping)
         if name in tables.SCHEDULER_WRITES:
             async with scheduler.write() as session:
                 await session.execute(sa.delete(table))
@@ -82,7 +82,7 @@ async def test_the_role_of_the_how_to_is_enough_for_a_scheduler_and_postgresql_r
     for secret in ("identity_users", "keypairs", "images"):
         with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
             async with limited.read() as session:
-                await session.all(sa.select(metadata.tables[secret]))
+                await session.all(sa.select(metadata.tables[secret]), of=sa.RowMapping)
     await limited.close()
     await owner.close()
 

@@ -55,7 +55,7 @@ async def test_a_server_that_takes_nothing_gets_a_host_and_leaves_no_claim(cloud
     assert found.host == "host0", found
     assert await cloud.usage() == {"host0": 0}
     async with cloud.store.read() as session:
-        assert await session.all(sa.select(allocations.consumers)) == []
+        assert await session.all(sa.select(allocations.consumers), of=sa.RowMapping) == []
 
 
 async def test_asking_again_for_the_same_server_gives_the_same_host(cloud: Any, make: Any) -> None:

@@ -18,6 +18,7 @@ from novakit.scheduler.whatif import lines, simulate
 from novakit.store.compute import servers
 from novakit_filters import novakit_filters
 from novakit_weighers import novakit_weighers
+from tests.support.rows import FLAVOR
 from tests.support.service import Api, Service
 
 FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
@@ -111,7 +112,9 @@ async def deleted(cloud: Any, server_id: str) -> None:
     row = {"project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "deleted", "task_state": None}
     row |= {"vcpus": 1, "memory_mb": 1, "reservation_id": "r-1", "created_at": now, "updated_at": now}
     async with cloud.store.write() as session:
-        await servers.add(session, [{"id": server_id, **row, "deleted_at": now, "flavor": {}, "image_properties": {}}])
+        await servers.add(
+            session, [{"id": server_id, **row, "deleted_at": now, "flavor": FLAVOR, "image_properties": {}}]
+        )
 
 
 async def test_what_a_running_service_did_is_recorded_and_replays(tmp_path: Path) -> None:

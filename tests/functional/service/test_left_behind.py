@@ -25,7 +25,9 @@ SMALL = 3000
 async def _deleted(url: str, ids: set[str]) -> list[Any]:
     store = await Store.open(url)
     async with store.read() as session:
-        rows = await session.all(sa.select(servers).where(servers.c.id.in_(ids), servers.c.deleted_at.is_not(None)))
+        rows = await session.all(
+            sa.select(servers).where(servers.c.id.in_(ids), servers.c.deleted_at.is_not(None)), of=sa.RowMapping
+        )
     await store.close()
     return rows
 

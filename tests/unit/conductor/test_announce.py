@@ -9,6 +9,7 @@ from novakit.conductor.work import Memory, Work
 from novakit.plughost.offers import GROUPS, Listening, Plugin
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import servers
+from tests.support.rows import FLAVOR
 from tests.support.stores import sqlite_store
 
 ID = "0b3cf1a2-1111-4222-8333-444455556666"
@@ -20,7 +21,7 @@ async def store(tmp_path):
     now = world.now()
     row = {
         "id": ID, "project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "active", "host": "h1",
-        "flavor": {}, "vcpus": 1, "memory_mb": 1, "reservation_id": "r", "created_at": now, "updated_at": now,
+        "flavor": FLAVOR, "vcpus": 1, "memory_mb": 1, "reservation_id": "r", "created_at": now, "updated_at": now,
     }  # fmt: skip
     async with store.write() as session:
         await servers.add(session, [row])

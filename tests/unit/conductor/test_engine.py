@@ -138,7 +138,9 @@ async def _ask(store: Store, *kinds: str, server: str = "a-server") -> list[str]
 
 async def _row(store: Store, operation_id: str) -> Row:
     async with store.read() as session:
-        row = await session.first(sa.select(operations.operations).where(operations.operations.c.id == operation_id))
+        row = await session.first(
+            sa.select(operations.operations).where(operations.operations.c.id == operation_id), of=sa.RowMapping
+        )
     assert row is not None
     return row
 

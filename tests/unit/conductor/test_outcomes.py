@@ -73,7 +73,9 @@ async def _leased(store: Store, count: int = 1, owner: str = OWNER) -> list[Work
 
 async def _row(store: Store, work: Work[Memory]) -> Row:
     async with store.read() as session:
-        row = await session.first(sa.select(operations.operations).where(operations.operations.c.id == work.id))
+        row = await session.first(
+            sa.select(operations.operations).where(operations.operations.c.id == work.id), of=sa.RowMapping
+        )
     assert row is not None
     return row
 

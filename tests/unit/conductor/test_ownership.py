@@ -39,6 +39,7 @@ from novakit.store.compute import servers
 from novakit.store.schema import metadata
 from novakit_hookspecs.hosts import HostFacts, Inventory
 from novakit_hookspecs.servers import Guest, GuestEvent, Power
+from tests.support.rows import FLAVOR
 from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
 
@@ -64,7 +65,7 @@ class Cloud:
         found = {}
         async with self.parts.store.read() as session:
             for table in metadata.sorted_tables:
-                rows = [dict(row) for row in await session.all(sa.select(table))]
+                rows = [dict(row) for row in await session.all(sa.select(table), of=sa.RowMapping)]
                 keys = [column.name for column in table.primary_key]
                 found[table.name] = {tuple(row[key] for key in keys): row for row in rows}
         return found
@@ -86,7 +87,7 @@ def _server(id: str, host: str | None, *, deleted: bool = False) -> dict[str, An
         "vm_state": "deleted" if deleted else "active",
         "power_state": 1,
         "host": host,
-        "flavor": {"vcpus": 1, "ram": 64, "disk": 1, "name": "f"},
+        "flavor": FLAVOR,
         "vcpus": 1,
         "memory_mb": 64,
         "reservation_id": "r",

@@ -33,6 +33,7 @@ from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.servers import Guest, Power
+from tests.support.rows import FLAVOR
 from tests.support.stores import open_store, sqlite_store
 from tests.support.targets import serve_some
 
@@ -104,7 +105,7 @@ def _server(id: str, host: str | None, *, deleted: bool = False) -> dict[str, An
         "hostname": id,
         "vm_state": "deleted" if deleted else "active",
         "host": host,
-        "flavor": {},
+        "flavor": FLAVOR,
         "vcpus": 1,
         "memory_mb": 1,
         "reservation_id": "r",

@@ -15,6 +15,7 @@ from novakit.conductor.verbs.delete import DELETE
 from novakit.context import RequestContext
 from novakit.store import Store, operations
 from novakit.store.compute.servers import servers
+from tests.support.rows import FLAVOR
 from tests.support.stores import sqlite_store
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def make(store: Store, project: str, keys: Sequence[str]) -> None:
-    size = {"flavor": {}, "vcpus": 1, "memory_mb": 64}
+    size = {"flavor": FLAVOR, "vcpus": 1, "memory_mb": 64}
     what = {"project_id": project, "user_id": "u", "reservation_id": "r", "vm_state": "active", "host": "h"}
     rows = [
         {"id": key, "number": number, "name": key, "hostname": key, "created_at": AT, "updated_at": AT, **what, **size}

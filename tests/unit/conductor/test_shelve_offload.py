@@ -12,6 +12,7 @@ from novakit.conductor.verbs import shelve_offload
 from novakit.conductor.work import Memory, Work
 from novakit.store import Session
 from novakit.store.compute import servers
+from tests.support.rows import FLAVOR
 from tests.support.stores import sqlite_store
 
 
@@ -30,7 +31,7 @@ async def test_an_offloaded_server_is_on_no_host_whatever_state_somebody_has_set
 ) -> None:
     cleared, released, now, server = [], [], world.now(), world.new_id()
     row: dict[str, object] = {"id": server, "project_id": "p", "user_id": "u", "name": "s", "hostname": "s"}
-    row |= {"vm_state": set_to[0], "task_state": set_to[1], "flavor": {}, "vcpus": 1, "memory_mb": 1, "host": "a"}
+    row |= {"vm_state": set_to[0], "task_state": set_to[1], "flavor": FLAVOR, "vcpus": 1, "memory_mb": 1, "host": "a"}
     row |= {"reservation_id": "r-1", "created_at": now, "updated_at": now, "node": "a", "availability_zone": "nova"}
 
     async def clear_host(parts: Parts, server_id: str, host: str) -> None:

@@ -5,6 +5,7 @@ from novakit.compute.states import Moved, UndefinedMove, move_if
 from novakit.conductor import moves
 from novakit.conductor.verbs import VERBS
 from novakit.store.compute import servers
+from tests.support.rows import FLAVOR
 from tests.support.stores import sqlite_store
 
 
@@ -18,7 +19,7 @@ async def store(tmp_path):
 def new(vm_state, task_state):
     now, key = world.now(), world.new_id()
     row = {"id": key, "project_id": world.new_id(), "user_id": world.new_id(), "name": "s", "hostname": "s"}
-    row |= {"vm_state": vm_state, "task_state": task_state, "flavor": {}, "vcpus": 1, "memory_mb": 1}
+    row |= {"vm_state": vm_state, "task_state": task_state, "flavor": FLAVOR, "vcpus": 1, "memory_mb": 1}
     return row | {"reservation_id": "r-1", "created_at": now, "updated_at": now}
 
 

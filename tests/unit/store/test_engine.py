@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import AsyncExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from novakit import world
-from novakit.store import UTC, Store
+from novakit.store import UTC, Session, Store
 from novakit.store.faults import StoreAway
 from novakit.store.sqlite import connections
 from novakit.store.sqlite.database import READERS
@@ -45,7 +46,7 @@ async def test_rows_come_back_as_they_were_written(store):
     async with store.write() as session:
         await session.execute(sa.insert(notes), [{"name": "a", "at": now, "extra": {"b": [1, "ü", None]}}])
     async with store.read() as session:
-        row = await session.first(sa.select(notes))
+        row = await session.first(sa.select(notes), of=sa.RowMapping)
     assert dict(row) == {"id": 1, "name": "a", "at": now, "extra": {"b": [1, "ü", None]}}
 
 
@@ -54,7 +55,7 @@ async def test_counts_keys_and_returned_rows_are_right(store):
         assert await session.insert_one(sa.insert(notes).values(name="a")) == 1
         await session.execute(sa.insert(notes), [{"name": "b"}, {"name": "c"}])
         assert await session.changed(sa.update(notes).where(notes.c.id > 1).values(extra=1)) == 2
-        back = await session.all(sa.delete(notes).where(notes.c.name == "b").returning(notes.c.id))
+        back = await session.all(sa.delete(notes).where(notes.c.name == "b").returning(notes.c.id), of=sa.RowMapping)
         assert [row["id"] for row in back] == [2]
         assert await session.changed(sa.delete(notes).where(notes.c.name == "nobody")) == 0
 
@@ -115,21 +116,21 @@ async def test_a_reader_sees_one_moment(store):
     assert await names(store) == ["a"]
 
 
-@pytest.mark.parametrize("streamed", ["many", "tuples"])
+@pytest.mark.parametrize("streamed", [partial(Session.many, of=sa.RowMapping), Session.tuples], ids=["many", "tuples"])
 async def test_a_reader_that_begins_with_streamed_rows_sees_one_moment(store, streamed):
     async with store.read() as session:
-        assert await getattr(session, streamed)(sa.select(notes)) == []
+        assert await streamed(session, sa.select(notes)) == []
         async with store.write() as other:
             await other.execute(sa.insert(notes).values(name="later"))
         assert await session.scalars(sa.select(notes.c.name)) == []
     assert await names(store) == ["later"]
 
 
-@pytest.mark.parametrize("streamed", ["many", "tuples"])
+@pytest.mark.parametrize("streamed", [partial(Session.many, of=sa.RowMapping), Session.tuples], ids=["many", "tuples"])
 async def test_a_write_that_begins_with_streamed_rows_keeps_another_process_from_writing(store, streamed, tmp_path):
     with closing(sqlite3.connect(tmp_path / "x.db", timeout=0)) as other:
         async with store.write() as session:
-            await getattr(session, streamed)(sa.select(notes))
+            await streamed(session, sa.select(notes))
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")
 

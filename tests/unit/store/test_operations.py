@@ -130,7 +130,7 @@ async def test_of_an_operation_that_ended_nothing_is_written_renewed_or_cancelle
         done = {"state": "done", "finished_at": ended}
         assert await operations.change_many(session, "one", dict.fromkeys(ids, done)) == dict.fromkeys(ids, False)
     async with store.read() as session:
-        before = await session.all(sa.select(operations.operations).order_by("number"))
+        before = await session.all(sa.select(operations.operations).order_by("number"), of=sa.RowMapping)
     assert [row["owner"] for row in before] == ["one"] * count
     async with store.write() as session:
         assert await operations.change_many(session, "one", {id: {"step": "late"} for id in ids}) == {}
@@ -138,7 +138,7 @@ async def test_of_an_operation_that_ended_nothing_is_written_renewed_or_cancelle
         for row in before:
             assert await operations.cancel(session, row["server_id"]) == []
     async with store.read() as session:
-        assert await session.all(sa.select(operations.operations).order_by("number")) == before
+        assert await session.all(sa.select(operations.operations).order_by("number"), of=sa.RowMapping) == before
 
 
 async def test_a_delete_cancels_what_is_open_of_its_own_server_and_not_itself(store: Store) -> None:

@@ -26,6 +26,7 @@ from novakit.store.placement.tables import allocations, consumers, providers
 from novakit.store.scheduler import decisions as decision_rows
 from novakit.store.scheduler.decisions import decisions
 from novakit.store.schema import metadata
+from tests.support.rows import FLAVOR
 from tests.support.stores import store_on
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
@@ -68,7 +69,7 @@ async def put(store: Store, table: sa.Table, **values: Any) -> Any:
 
 
 async def server(store: Store, deleted: datetime | None, **values: Any) -> str:
-    return str(await put(store, servers, id=world.new_id(), number=1, deleted_at=deleted, flavor={}, **values))
+    return str(await put(store, servers, id=world.new_id(), number=1, deleted_at=deleted, flavor=FLAVOR, **values))
 
 
 async def operation(store: Store, server_id: str, ended: datetime | None, kind: str = "create") -> str:

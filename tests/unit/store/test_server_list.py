@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from novakit.store.compute.server_list import ServerQuery, listed
 from novakit.store.compute.servers import servers
+from tests.support.rows import FLAVOR
 from tests.support.stores import sqlite_store, store_on
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -16,7 +17,7 @@ AT = datetime(2030, 1, 1, tzinfo=UTC)
 
 def _row(number: int, name: str, key: str) -> dict[str, object]:
     owner = {"project_id": "p", "user_id": "u", "reservation_id": "r"}
-    size = {"flavor": {}, "vcpus": 1, "memory_mb": 64}
+    size = {"flavor": FLAVOR, "vcpus": 1, "memory_mb": 64}
     what = {"id": key, "number": number, "name": name, "hostname": name, "vm_state": "active"}
     return {**what, **owner, **size, "created_at": AT, "updated_at": AT}
 

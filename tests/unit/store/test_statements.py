@@ -116,7 +116,7 @@ async def test_rows_are_the_same_each_time(three, monkeypatch, statement, values
     assert first == [right] * 3
     spy = Spy(three, monkeypatch)
     assert (
-        await thrice(three, lambda session: session.all(statement, values))
+        await thrice(three, lambda session: session.all(statement, values, of=sa.RowMapping))
         == [[dict(row) for row in await mappings(three, statement, values)]] * 3
     )
     assert spy.ran == 3 + 1 + 1, "each ROLLBACK, and what was run for comparison, which is a copy"
@@ -133,7 +133,7 @@ async def mappings(store, statement, values):
     """Have SQLAlchemy run a copy, which it has not seen."""
     copy = statement.execution_options()
     async with store.write() as session:
-        found = await session.all(copy, values)
+        found = await session.all(copy, values, of=sa.RowMapping)
         await session.execute(sa.text("ROLLBACK"))
     return found
 
@@ -147,7 +147,7 @@ async def test_every_type_and_default_is_as_sqlalchemy_writes_and_reads_it(store
         )
     async with store.read() as session:
         for _ in range(3):
-            rows = [dict(row) for row in await session.all(ALL)]
+            rows = [dict(row) for row in await session.all(ALL, of=sa.RowMapping)]
             assert rows[:3] == [
                 {"id": number, "name": name, "state": "new", "done": False, "at": AT, "data": {}, "changes": 0}
                 for number, name in enumerate("abc", 1)
@@ -170,9 +170,9 @@ async def test_changes_are_counted_and_columns_changed_with_them(three):
             await session.execute(sa.delete(parts))
             await session.changed(DROP, {"name": name})
     async with three.read() as session:
-        assert [dict(row) for row in await session.all(sa.select(things.c.name, things.c.changes))] == [
-            {"name": "c", "changes": 0}
-        ]
+        assert [
+            dict(row) for row in await session.all(sa.select(things.c.name, things.c.changes), of=sa.RowMapping)
+        ] == [{"name": "c", "changes": 0}]
 
 
 async def test_an_update_sets_what_is_worked_out_at_each_change(three):
@@ -193,14 +193,14 @@ async def test_what_sqlite_refuses_is_the_same_error(three):
             async with three.read() as session:
                 await session.execute(ADD, {"name": "z"})
     async with three.read() as session:
-        assert len(await session.all(ALL)) == 3
+        assert len(await session.all(ALL, of=sa.RowMapping)) == 3
 
 
 async def test_a_value_that_is_missing_is_said_to_be(three):
     for _ in range(3):
         with pytest.raises(sa.exc.StatementError, match="at"):
             async with three.read() as session:
-                await session.all(AT_LEAST, {"done": True})
+                await session.all(AT_LEAST, {"done": True}, of=sa.RowMapping)
 
 
 async def test_shapes_are_few_and_compiled_once(three, monkeypatch):

@@ -164,7 +164,7 @@ def view(call: Call[Compute], flavor: Flavor) -> Document:
 
 
 def _brief(call: Call[Compute], flavor: Flavor) -> Document:
-    shown = {"id": flavor["id"], "name": flavor["name"], "links": links(call, "flavors", flavor["id"])}
+    shown: Document = {"id": flavor["id"], "name": flavor["name"], "links": links(call, "flavors", flavor["id"])}
     if call.version >= (2, 55):
         shown["description"] = flavor["description"]
     return shown

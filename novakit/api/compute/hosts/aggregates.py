@@ -84,7 +84,7 @@ def _id(call: Call[Compute]) -> int:
 
 def _view(call: Call[Compute], aggregate: HostAggregate) -> Document:
     row = aggregate.row
-    shown = {
+    shown: Document = {
         "availability_zone": aggregate.zone,
         "created_at": precise(row["created_at"]),
         "deleted": False,

@@ -180,7 +180,8 @@ async def _flavor(call: Call[Compute], reference: str) -> Mapping[str, object]:
         found = await call.service.flavors.show(call.context, flavor_id)
     except errors.NotFound as error:
         raise errors.BadRequest(error.message) from error
-    return {name: found[name] for name in KEPT_OF_FLAVOR}
+    kept: Mapping[str, object] = {**found}
+    return {name: kept[name] for name in KEPT_OF_FLAVOR}
 
 
 async def _public_key(call: Call[Compute], name: str | None) -> str | None:
