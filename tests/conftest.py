@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support import rows
 from tests.support.examples import examples
 from tests.support.order import dear_first
 from tests.support.postgres import postgres_cluster, postgres_url, postgres_with_tables  # noqa: F401
@@ -57,6 +58,15 @@ if importlib.util.find_spec("structlog"):
             if type(handler) is logging.StreamHandler:  # pytest has others while it tears down than while it sets up
                 root.removeHandler(handler)
         root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _rows_are_of_their_types() -> Iterator[None]:
+    """Fail a test in which the store gave a row that is not of the type that it said."""
+    yield
+    found = sorted(set(rows.FOUND))
+    rows.FOUND.clear()
+    assert not found, "\n".join(found)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

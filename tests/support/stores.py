@@ -15,8 +15,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.util import LRUCache
 
-from novakit.store import Store, tables
+from novakit.store import Session, Store, tables
+from tests.support.rows import looked_at
 
+for method in ("all", "many", "first", "lock"):
+    setattr(Session, method, looked_at(getattr(Session, method)))
 assert tables  # whole metadata: a copy has the tables of every service
 
 _folder = tempfile.TemporaryDirectory(prefix="novakit-tables-")
