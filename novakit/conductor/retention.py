@@ -8,7 +8,8 @@ import structlog
 
 from novakit import world
 from novakit.config import RetentionOptions
-from novakit.store import Session, Store, identity, login_attempts, retention
+from novakit.store import Session, Store, login_attempts, retention
+from novakit.store.identity import tokens
 from novakit.store.scheduler import decisions, numa
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ class Retention:
             "operations": await self._all(retention.purge_operations, self.options.operations_days),
             "decisions": await self._all(decisions.purge, self.options.decisions_days),
             "deleted_images": await self._all(retention.purge_deleted_images, self.options.deleted_images_days),
-            "revocations": await self._all(identity.purge_revocations, 0.0),
+            "revocations": await self._all(tokens.purge_revocations, 0.0),
             "login_attempts": await self._all(login_attempts.purge, 0.0),
         }
         async with self.store.write() as session:

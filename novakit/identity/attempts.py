@@ -27,8 +27,7 @@ import structlog
 from novakit.errors import NovakitError, TooMany
 from novakit.store import Store
 from novakit.store import login_attempts as table
-from novakit.store.engine import Row
-from novakit.store.login_attempts import FORGOTTEN_AFTER, KNOWN_FOR
+from novakit.store.login_attempts import FORGOTTEN_AFTER, KNOWN_FOR, LoginAttemptsRow
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +66,7 @@ class Attempts:
                 await self._require(rows, pair, place, now)
             yield Turn(self, pair, place, now is not None and _is_noted(rows.get(pair), now))
 
-    async def _require(self, rows: dict[str, Row], pair: str, place: str, now: datetime) -> None:
+    async def _require(self, rows: dict[str, LoginAttemptsRow], pair: str, place: str, now: datetime) -> None:
         """Go on only where nobody has to wait, and take the turn where there is but one. Raises TooMany."""
         if any(row["last_at"] > now for row in rows.values()):
             async with self._store.write() as session:
@@ -130,15 +129,17 @@ def _digest(user: str, address: str) -> str:
     return hashlib.sha256(f"{user}\0{address}".encode(errors="surrogatepass")).hexdigest()
 
 
-def _is_known(row: Row | None, now: datetime) -> bool:
+def _is_known(row: LoginAttemptsRow | None, now: datetime) -> bool:
     return row is not None and row["right_at"] is not None and now - row["right_at"] <= KNOWN_FOR
 
 
-def _is_noted(row: Row | None, now: datetime) -> bool:
-    return row is not None and row["wrong"] == 0 and _is_known(row, now) and now - row["right_at"] <= NOTED_EVERY
+def _is_noted(row: LoginAttemptsRow | None, now: datetime) -> bool:
+    return (
+        row is not None and row["wrong"] == 0 and row["right_at"] is not None and now - row["right_at"] <= NOTED_EVERY
+    )
 
 
-def _left(row: Row, free: int, now: datetime) -> float:
+def _left(row: LoginAttemptsRow, free: int, now: datetime) -> float:
     """Return how many seconds of a count's pause are left."""
     more: int = row["wrong"] - free
     pause = min(LONGEST, 2.0 ** min(more, 20))

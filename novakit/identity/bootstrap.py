@@ -6,7 +6,7 @@ from typing import Any
 from novakit import world
 from novakit.identity import passwords
 from novakit.store import Session, Store
-from novakit.store import identity as table
+from novakit.store.identity import directory as table
 
 DOMAIN = "default"
 ROLES = ("admin", "manager", "member", "reader", "service")
@@ -75,7 +75,7 @@ async def run(
 async def user_names(store: Store) -> set[str]:
     """Name the users of the default domain."""
     async with store.read() as session:
-        return {row["name"] for row in await table.listed(session, table.users, {"domain_id": DOMAIN})}
+        return {str(row["name"]) for row in await table.listed(session, table.users, {"domain_id": DOMAIN})}
 
 
 def _row(key: str, **values: object) -> dict[str, object]:
@@ -89,14 +89,14 @@ async def _named(session: Session, of: Any, rows: list[dict[str, Any]]) -> dict[
     filters: dict[str, Any] = {"name": wanted}
     if "domain_id" in of.c:
         filters["domain_id"] = DOMAIN
-    return {row["name"]: row["id"] for row in await table.listed(session, of, filters)}
+    return {str(row["name"]): str(row["id"]) for row in await table.listed(session, of, filters)}
 
 
 async def _publish(session: Session, endpoints: Mapping[str, str], region: str, *, moves: bool) -> None:
     """Make the catalog say where each of our services is, with `moves` also where it is now; others' stay."""
     await table.ensure(session, table.regions, [{"id": region, "description": ""}])
     ours = await table.listed(session, table.services, {"type": list(endpoints)})
-    by_type = {row["type"]: row["id"] for row in reversed(ours)}
+    by_type = {str(row["type"]): str(row["id"]) for row in reversed(ours)}
     known = await table.listed(session, table.endpoints, {"service_id": list(by_type.values()), "region_id": region})
     present = {(row["service_id"], row["interface"]): row for row in known}
     for kind, url in endpoints.items():
@@ -119,4 +119,4 @@ async def _publish(session: Session, endpoints: Mapping[str, str], region: str, 
                     },
                 )
             elif moves and row["url"] != url:
-                await table.update(session, table.endpoints, row["id"], {"url": url})
+                await table.update(session, table.endpoints, str(row["id"]), {"url": url})

@@ -12,8 +12,7 @@ from novakit.identity.bootstrap import new_id
 from novakit.identity.values import DirectoryValues, Kind, UserValues
 from novakit.left_out import sent
 from novakit.store import Store
-from novakit.store import identity as table
-from novakit.store.engine import Row
+from novakit.store.identity import directory as table
 
 SYSTEM = table.SYSTEM
 """The target of a role assignment on the whole system, beside the ids of projects."""
@@ -63,8 +62,9 @@ _WITHHELD = frozenset({"id", "extra", "password_hash", "tokens_valid_from"})
 _ATTRIBUTES = {kind: [each.name for each in of.c if each.name not in _WITHHELD] for kind, of in _TABLES.items()}
 
 
-def _entry(kind: Kind, row: Row) -> DirectoryEntry:
-    return DirectoryEntry(id=row["id"], values={name: row[name] for name in _ATTRIBUTES[kind]}, more=row["extra"] or {})
+def _entry(kind: Kind, row: Mapping[str, object]) -> DirectoryEntry:
+    values, extra = {name: row[name] for name in _ATTRIBUTES[kind]}, row["extra"]
+    return DirectoryEntry(id=str(row["id"]), values=values, more=extra if isinstance(extra, dict) else {})
 
 
 @attrs.frozen

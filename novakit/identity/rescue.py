@@ -6,7 +6,7 @@ from typing import Any
 from novakit import errors, world
 from novakit.identity import bootstrap, passwords
 from novakit.store import Session, Store
-from novakit.store import identity as table
+from novakit.store.identity import directory as table
 
 ADMIN = "admin"
 """The name of the administrator and of the administrator's own project."""
@@ -47,7 +47,7 @@ async def restore_admin(store: Store) -> list[str]:
             ("project", table.projects, project),
         ):
             if row is not None and not row["enabled"]:
-                await table.update(session, of, row["id"], {"enabled": True})
+                await table.update(session, of, str(row["id"]), {"enabled": True})
                 done.append(f"The {what} {row['name']} was disabled and is enabled again.")
         for target, called in ((project["id"], "its own project"), (table.SYSTEM, "the system")):
             if role["id"] not in {given["id"] for given in await table.roles_of(session, user["id"], target)}:

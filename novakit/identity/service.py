@@ -15,9 +15,9 @@ from novakit.identity.directory import Directory
 from novakit.identity.tokens import Keyring, Token
 from novakit.identity.values import UserValues
 from novakit.store import Session, Store, quota
-from novakit.store import identity as table
-from novakit.store.engine import Row
-from novakit.store.identity import ProjectOfToken
+from novakit.store.identity import directory as table
+from novakit.store.identity import tokens as token_rows
+from novakit.store.identity.tokens import ProjectOfToken
 
 REFUSED = "The request you have made requires authentication."
 STALENESS = 3.0
@@ -52,7 +52,7 @@ class Grant:
     """A token together with all that it stands for at this moment."""
 
     token: Token
-    user: Row
+    user: table.UserOfDomain
     project: ProjectOfToken | None
     roles: Sequence[Mapping[str, str]]
     """Effective roles, `id` and `name`, sorted by name."""
@@ -173,7 +173,7 @@ class Identity:
         assert user is not None
         return await self._issue(user, scope, default=user["default_project_id"])
 
-    async def _require_password(self, user: Row | None, asked: str, password: str, address: str) -> None:
+    async def _require_password(self, user: table.UserOfDomain | None, asked: str, password: str, address: str) -> None:
         """Compare a password, and count it where it is wrong. Raises Unauthorized, TooMany.
 
         A user that does not exist is counted by the name that was asked for, in its domain however that was named, so
@@ -192,7 +192,7 @@ class Identity:
         return await self._issue(grant.user, scope, parent=grant.token)
 
     async def _issue(
-        self, user: Row, scope: Scope, *, parent: Token | None = None, default: str | None = None
+        self, user: table.UserOfDomain, scope: Scope, *, parent: Token | None = None, default: str | None = None
     ) -> tuple[str, Grant]:
         methods = ("password",) if parent is None else tuple(dict.fromkeys((*parent.methods, "token")))
         async with self.store.read() as session:
@@ -225,14 +225,14 @@ class Identity:
         token = self.ring.read(text)
         async with self.store.write() as session:
             await quota.hold(session, "revocations", [token.user_id])
-            if quota.exceeds(MOST_REVOKED, await table.revoked_of(session, token.user_id)):
+            if quota.exceeds(MOST_REVOKED, await token_rows.revoked_of(session, token.user_id)):
                 raise errors.TooMany(
                     f"{MOST_REVOKED} tokens of this user were revoked in one day, and this one was not; set a new"
                     " password to end all of them, or let it expire.",
                     headers={"Retry-After": str(int(self.lifetime))},
                 )
             session.after_commit(self.forget)
-            await table.revoke(session, token.audit_ids[0], token.expires_at, token.user_id)
+            await token_rows.revoke(session, token.audit_ids[0], token.expires_at, token.user_id)
 
     async def require_project(self, project_id: str) -> None:
         """Raise `BadRequest` for a project that does not exist."""
@@ -300,7 +300,7 @@ async def _granted(session: Session, token: Token) -> Grant:
     Raises Unauthorized where it was revoked, or its user, project or roles are gone or disabled.
     """
     target = table.SYSTEM if token.system else token.project_id
-    found = await table.standing(
+    found = await token_rows.standing(
         session, token.user_id, project_id=token.project_id, target_id=target, audit_ids=token.audit_ids
     )
     if found is None or not (found.user["enabled"] and found.user["domain_enabled"]):
@@ -316,7 +316,7 @@ async def _granted(session: Session, token: Token) -> Grant:
     return Grant(token=token, user=found.user, project=project, roles=roles)
 
 
-def _effective(found: table.Standing) -> list[dict[str, str]]:
+def _effective(found: token_rows.Standing) -> list[dict[str, str]]:
     """Return the roles that are assigned, with all that they imply."""
     every = closure(found.roles, found.implied)
     return sorted(({"id": key, "name": found.role_names[key]} for key in every), key=lambda role: role["name"])

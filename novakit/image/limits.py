@@ -21,9 +21,10 @@ def defaults(options: ImageOptions) -> dict[str, int]:
     return {IMAGES: options.images_each, BYTES: options.bytes_each, MEMBERS: options.members_each}
 
 
-async def of_project(session: Session, options: ImageOptions, project_id: str) -> dict[str, int]:
-    """Return the limits of a project; -1 means no limit."""
-    return {**defaults(options), **await table.LIMITS.of(session, project_id)}
+async def of_project(session: Session, options: ImageOptions, project_id: str | None) -> dict[str, int]:
+    """Return the limits of a project; -1 means no limit, and None is for images of no project."""
+    changed = {} if project_id is None else await table.LIMITS.of(session, project_id)
+    return {**defaults(options), **changed}
 
 
 async def require_image(session: Session, options: ImageOptions, owner: str) -> None:
@@ -38,9 +39,9 @@ MOST_OPENED = 5000
 """Images that one project may let others see, deleted ones included: their ids stay taken, so nothing may make more."""
 
 
-async def require_opening(session: Session, owner: str) -> None:
+async def require_opening(session: Session, owner: str | None) -> None:
     """Go on only where a project may let others see one image more. Raises TooLarge."""
-    await quota.hold(session, OPENED, [owner])
+    await quota.hold(session, OPENED, [owner or ""])
     if await table.opened(session, owner) >= MOST_OPENED:
         raise errors.TooLarge(
             f"The project has let others see {MOST_OPENED} images, deleted ones included, and may share or publish no "
@@ -48,16 +49,16 @@ async def require_opening(session: Session, owner: str) -> None:
         )
 
 
-async def require_bytes(session: Session, options: ImageOptions, owner: str, more: int) -> None:
+async def require_bytes(session: Session, options: ImageOptions, owner: str | None, more: int) -> None:
     """Go on only where a project may store so many bytes more. Raises TooLarge."""
-    await quota.hold(session, BYTES, [owner])
+    await quota.hold(session, BYTES, [owner or ""])
     limit = (await of_project(session, options, owner))[BYTES]
     used = (await table.usage(session, owner))[1]
     if quota.exceeds(limit, used, more):
         raise errors.TooLarge(f"The project may keep {limit} bytes of images; {used} are used, and {more} do not fit.")
 
 
-async def require_member(session: Session, options: ImageOptions, owner: str, image_id: str) -> None:
+async def require_member(session: Session, options: ImageOptions, owner: str | None, image_id: str) -> None:
     """Go on only where an image may be shared with one project more. Raises TooLarge."""
     await quota.hold(session, MEMBERS, [image_id])
     limit = (await of_project(session, options, owner))[MEMBERS]

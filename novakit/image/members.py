@@ -12,7 +12,7 @@ from novakit.context import RequestContext
 from novakit.image import limits
 from novakit.store import Store
 from novakit.store import images as table
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 
 
 @attrs.frozen(kw_only=True)
@@ -39,10 +39,12 @@ class SharesImages(Protocol):
     def forget(self) -> None:
         """Ask the store again about every image: something changed."""
 
-    async def visible(self, context: RequestContext, image_id: str) -> Row:
+    async def visible(self, context: RequestContext, image_id: str) -> table.ImageRow:
         """Return an image's row to who may see it. Raises NotFound for others."""
 
-    async def owned(self, session: Session, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
+    async def owned(
+        self, session: Session, context: RequestContext, image_id: str, row: table.ImageRow | None, rule: str
+    ) -> table.ImageRow:
         """Return the row to its owner, who may do what `rule` is about. Raises Forbidden, NotFound."""
 
 

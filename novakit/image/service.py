@@ -21,7 +21,7 @@ from novakit.image.records import DEACTIVATED, Image, ImageFile, ImageValues, Ne
 from novakit.image.records import values as values_of
 from novakit.store import Store
 from novakit.store import images as table
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +145,7 @@ class Images:
         async with self.store.read() as session:
             return [document(row) for row in await table.listed(session, wanted)]
 
-    async def visible(self, context: RequestContext, image_id: str) -> Row:
+    async def visible(self, context: RequestContext, image_id: str) -> table.ImageRow:
         """Return an image's row. Raises NotFound for callers who may not see it."""
         async with self.store.read() as session:
             return await _visible(session, context, image_id)
@@ -165,6 +165,8 @@ class Images:
                 f"The data of image {image_id} {what}: it is not given out. Ask the operator to restore its file from"
                 " a backup, or upload the image anew."
             )
+        # Written together with the name of the file, in one statement.
+        assert row["disk_format"] and row["size"] is not None and row["sha256"] and row["checksum"]
         return ImageFile(
             path=path,
             format=row["disk_format"],
@@ -218,9 +220,9 @@ class Images:
             await table.update(session, image_id, changed)
         return document({**before, **changed})
 
-    def _require_allowed(self, context: RequestContext, before: Row, after: ImageValues) -> str:
+    def _require_allowed(self, context: RequestContext, before: table.ImageRow, after: ImageValues) -> str | None:
         """Return whose image it is then. Raises Forbidden and BadRequest for what may not be."""
-        owner: str = after.owner or before["owner"]
+        owner = after.owner or before["owner"]
         if after.visibility != before["visibility"]:
             _require_may_show(context, after.visibility, owner)
         if after.owner != before["owner"]:
@@ -228,14 +230,19 @@ class Images:
                 raise errors.Forbidden("Only an administrator gives an image to another project.")
             if not after.owner:
                 raise errors.BadRequest("An image belongs to a project; name the one that is to have it.")
-        formats = {"disk_format": after.disk_format, "container_format": after.container_format}
-        for name, value in formats.items():
-            if value != before[name] and before["status"] != "queued":
+        formats = {
+            "disk_format": (before["disk_format"], after.disk_format),
+            "container_format": (before["container_format"], after.container_format),
+        }
+        for name, (old, new) in formats.items():
+            if new != old and before["status"] != "queued":
                 raise errors.Forbidden(f"Attribute {name} can be replaced only for a queued image.")
         _check(after)
         return owner
 
-    async def owned(self, session: Session, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
+    async def owned(
+        self, session: Session, context: RequestContext, image_id: str, row: table.ImageRow | None, rule: str
+    ) -> table.ImageRow:
         """Return the row to its owner, who may do what `rule` is about.
 
         Asks within the caller's transaction: one that waits for a second connection can wait for itself.
@@ -375,7 +382,7 @@ def sees_all(context: RequestContext) -> bool:
     return context.is_admin
 
 
-async def _visible(session: Session, context: RequestContext, image_id: str) -> Row:
+async def _visible(session: Session, context: RequestContext, image_id: str) -> table.ImageRow:
     row = await table.visible(session, image_id, context.project_id, sees_all(context))
     if row is None:
         raise _missing(image_id)
@@ -386,7 +393,7 @@ def _missing(image_id: str) -> errors.NotFound:
     return errors.NotFound(f"No image found with ID {image_id}.")
 
 
-def _require(context: RequestContext, rule: str, row: Row, member_id: str | None = None) -> None:
+def _require(context: RequestContext, rule: str, row: table.ImageRow, member_id: str | None = None) -> None:
     """Ask the policy about an image that is there. Raises Forbidden."""
     kind = row["properties"].get("image_type", "")
     target: dict[str, str | bool | None] = {"visibility": row["visibility"], "image_type": kind}
@@ -397,7 +404,7 @@ def _require(context: RequestContext, rule: str, row: Row, member_id: str | None
     _ask(context, rule, target)
 
 
-def _require_may_show(context: RequestContext, visibility: str | None, owner: str) -> None:
+def _require_may_show(context: RequestContext, visibility: str | None, owner: str | None) -> None:
     """Ask the policy before an image is shown to everybody. Raises Forbidden."""
     rules = {"public": "publicize_image", "community": "communitize_image"}
     if visibility in rules:

@@ -20,7 +20,6 @@ from novakit.image import files
 from novakit.image.records import NewImage, document
 from novakit.image.service import Images
 from novakit.store import images as table
-from novakit.store.engine import Row
 
 LONGEST = 128
 """Characters that a row keeps of a file's name."""
@@ -128,7 +127,7 @@ class UnknownFiles:
         assert row is not None
         return document(row)
 
-    async def _queued(self, image_id: str, asked: ImageAdoption) -> Row | None:
+    async def _queued(self, image_id: str, asked: ImageAdoption) -> table.ImageRow | None:
         """Return the image that waits for this very data, if the database has it."""
         async with self.images.store.read() as session:
             row = await table.visible(session, image_id, None, True)

@@ -16,9 +16,10 @@ from datetime import datetime
 import attrs
 
 from novakit import errors, world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement import allocations as store
 from novakit.store.placement import changes
+from novakit.store.placement.tables import ConsumerRow
 from novakit_hookspecs.trees import Units
 
 CONCURRENT_UPDATE = "placement.concurrent_update"
@@ -68,7 +69,7 @@ class Ledger:
     """What one transaction knows of the providers and consumers it touches."""
 
     session: Session
-    consumers: dict[str, Row]
+    consumers: dict[str, ConsumerRow]
     held: dict[str, dict[Key, int]]
     generations: dict[str, int]
     """By provider; a provider that is missing here does not exist."""
@@ -95,8 +96,8 @@ class Ledger:
     def of_stock(
         cls,
         session: Session,
-        rows: Iterable[Row],
-        consumers: dict[str, Row] | None = None,
+        rows: Iterable[store.LockedProvider],
+        consumers: dict[str, ConsumerRow] | None = None,
         held: dict[str, dict[Key, int]] | None = None,
     ) -> "Ledger":
         """Make one of stock that this transaction has read and locked, for consumers that are new but for some."""
@@ -105,7 +106,7 @@ class Ledger:
         stock: dict[Key, _InventoryUse] = {}
         for row in rows:
             generations[row["id"]], numbers[row["id"]] = row["generation"], row["changed"]
-            if row["resource_class"] is not None:
+            if store.has_stock(row):
                 limits = (row["capacity"], row["used"], row["min_unit"], row["max_unit"], row["step_size"])
                 stock[row["id"], row["resource_class"]] = _InventoryUse(*limits)
         before = {key: one.used for key, one in stock.items()}
@@ -221,7 +222,7 @@ class Ledger:
             await store.add_consumers(self.session, [{**row, "created_at": row["updated_at"]} for row in made])
 
 
-def _owner(claim: AllocationClaim, old: Row | None = None) -> dict[str, object]:
+def _owner(claim: AllocationClaim, old: ConsumerRow | None = None) -> dict[str, object]:
     return {
         "id": claim.consumer_id,
         "project_id": claim.project_id,

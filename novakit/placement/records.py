@@ -4,7 +4,9 @@ from datetime import datetime
 
 import attrs
 
-from novakit.store.engine import Row
+from novakit.store.placement.allocations import ConsumerAllocation, ProviderAllocation
+from novakit.store.placement.tables import InventoryRow, ProviderRow
+from novakit.store.placement.usages import UsedByProject
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +21,7 @@ class ResourceProvider:
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: Row) -> "ResourceProvider":
+    def of(cls, row: ProviderRow) -> "ResourceProvider":
         """Read a row."""
         return cls(
             id=row["id"],
@@ -45,7 +47,7 @@ class ProviderInventory:
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: Row) -> "ProviderInventory":
+    def of(cls, row: InventoryRow) -> "ProviderInventory":
         """Read a row."""
         return cls(
             resource_class=row["resource_class"],
@@ -71,7 +73,7 @@ class Allocation:
     created_at: datetime
 
     @classmethod
-    def of(cls, row: Row) -> "Allocation":
+    def of(cls, row: ProviderAllocation) -> "Allocation":
         """Read a row of the allocations of a provider."""
         return cls(
             provider_id=row["provider_id"],
@@ -97,7 +99,7 @@ class Consumer:
     allocations: tuple[Allocation, ...]
 
     @classmethod
-    def of(cls, rows: list[Row]) -> "Consumer":
+    def of(cls, rows: list[ConsumerAllocation]) -> "Consumer":
         """Read the rows of its allocations, of which there is one at least."""
         return cls(
             project_id=rows[0]["project_id"],
@@ -120,7 +122,7 @@ class ProjectUsage:
     consumers: int
 
     @classmethod
-    def of(cls, row: Row) -> "ProjectUsage":
+    def of(cls, row: UsedByProject) -> "ProjectUsage":
         """Read a row."""
         return cls(
             consumer_type=row["type"],

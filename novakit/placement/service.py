@@ -11,9 +11,10 @@ from novakit.placement.consumers import Consumers
 from novakit.placement.ledger import AllocationClaim, Ledger
 from novakit.placement.names import Changes, ResourceClasses, TraitNames
 from novakit.placement.resource_providers import Providers
-from novakit.store.engine import Row, Session, Store
+from novakit.store.engine import Session, Store
 from novakit.store.placement import allocations, changes, hosts, usages
 from novakit.store.placement.hosts import HostReport
+from novakit.store.placement.tables import CountedInventory
 from novakit_hookspecs.hosts import Inventory, PciDevice
 
 PARTS = 16
@@ -159,7 +160,9 @@ class Placement:
         """Return how much of each class is used, by provider id; of all providers, or of `ids` alone."""
         return await usages.of_providers(session, ids)
 
-    async def inventories(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, Row]]:
+    async def inventories(
+        self, session: Session, ids: Iterable[str] | None = None
+    ) -> dict[str, dict[str, CountedInventory]]:
         """Return inventories by provider id and class.
 
         Rows hold total, reserved, min_unit, max_unit, step_size, allocation_ratio, capacity and used.

@@ -19,9 +19,10 @@ from novakit.request_spec.hints import servers_named
 from novakit.scheduler.pipeline.ask import checked
 from novakit.scheduler.select import described
 from novakit.scheduler.service import MAX_TRACE
-from novakit.store import Store, identity
+from novakit.store import Store
 from novakit.store.compute import flavors, server_groups
 from novakit.store.compute.flavors import FlavorRow
+from novakit.store.identity import directory as identity
 from novakit.store.scheduler import decisions
 from novakit.store.scheduler.decisions import DecisionRow
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk

@@ -10,7 +10,7 @@ from novakit import world
 from novakit.store.compute.hosts import hosts
 from novakit.store.compute.servers import servers
 from novakit.store.engine import Session
-from novakit.store.identity import users
+from novakit.store.identity.directory import users
 from novakit.store.images import images
 from novakit.store.schema import UTC, metadata, uuid_column
 

@@ -30,7 +30,6 @@ from novakit.store.sqlite.statements import Statements
 
 Statement = sa.Executable
 T = TypeVar("T")
-Row = sa.RowMapping
 R = TypeVar("R", sa.Row[Any], sa.RowMapping)
 Values = Mapping[str, object]
 """Values of the parameters of a statement, by name."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any, TypedDict
 
 import attrs
 import sqlalchemy as sa
 
 from novakit import errors
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.moments import second_of
 from novakit.store.quota import ProjectLimits
 from novakit.store.schema import UTC, metadata, uuid_column
@@ -42,6 +43,34 @@ images = sa.Table(
 the image directory, and a file that no row names belongs to nobody. `was_open` says that other projects could see it
 at some time, by its visibility or as its members."""
 
+
+class ImageRow(TypedDict):
+    """A row of `images`."""
+
+    id: str
+    name: str | None
+    status: str
+    disk_format: str | None
+    container_format: str | None
+    size: int | None
+    virtual_size: int | None
+    min_disk: int
+    min_ram: int
+    owner: str | None
+    visibility: str
+    protected: bool
+    os_hidden: bool
+    properties: Mapping[str, str]
+    tags: str
+    checksum: str | None
+    os_hash_value: str | None
+    sha256: str | None
+    file_name: str | None
+    was_open: bool
+    created_at: datetime
+    updated_at: datetime
+
+
 members = sa.Table(
     "image_members",
     metadata,
@@ -51,6 +80,17 @@ members = sa.Table(
     sa.Column("created_at", UTC, nullable=False),
     sa.Column("updated_at", UTC, nullable=False),
 )
+
+
+class ImageMemberRow(TypedDict):
+    """A row of `image_members`."""
+
+    image_id: str
+    member_id: str
+    status: str
+    created_at: datetime
+    updated_at: datetime
+
 
 deleted_images = sa.Table(
     "deleted_images",
@@ -135,7 +175,7 @@ class ImageQuery:
     order: Sequence[tuple[str, bool]] = (("created_at", True),)
     """Columns of `SORTABLE`, and whether they descend."""
     limit: int = 25
-    marker: Mapping[str, object] | None = None
+    marker: ImageRow | None = None
     """The row after which the list begins."""
 
 
@@ -162,9 +202,7 @@ async def create(session: Session, row: Mapping[str, object]) -> None:
 
 async def was_deleted(session: Session, image_id: str) -> bool:
     """Return whether there was an image with the id, which stays taken."""
-    return (
-        await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == image_id), of=Row) is not None
-    )
+    return await session.scalar(sa.select(deleted_images.c.id).where(deleted_images.c.id == image_id)) is not None
 
 
 _ONE = sa.select(images).where(images.c.id == sa.bindparam("key"))
@@ -176,18 +214,20 @@ _SHARED = sa.and_(
 _VISIBLE = _ONE.where(sa.or_(_PUBLIC, images.c.owner == sa.bindparam("project"), _SHARED))
 
 
-async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:
+async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> ImageRow | None:
     """Fetch an image that a project may see."""
     if everything:
-        return await session.first(_ONE, {"key": image_id}, of=Row)
+        return await session.first(_ONE, {"key": image_id}, of=ImageRow)
     if project_id is None:
-        return await session.first(_ONE.where(sa.or_(_PUBLIC, images.c.owner.is_(None))), {"key": image_id}, of=Row)
-    return await session.first(_VISIBLE, {"key": image_id, "project": project_id}, of=Row)
+        return await session.first(
+            _ONE.where(sa.or_(_PUBLIC, images.c.owner.is_(None))), {"key": image_id}, of=ImageRow
+        )
+    return await session.first(_VISIBLE, {"key": image_id, "project": project_id}, of=ImageRow)
 
 
-async def locked(session: Session, image_id: str) -> Row | None:
+async def locked(session: Session, image_id: str) -> ImageRow | None:
     """Fetch an image that this transaction is about to change."""
-    rows = await session.lock(sa.select(images).where(images.c.id == image_id), of=Row)
+    rows = await session.lock(sa.select(images).where(images.c.id == image_id), of=ImageRow)
     return rows[0] if rows else None
 
 
@@ -204,16 +244,23 @@ async def activate(session: Session, image_id: str, values: Mapping[str, object]
     return await session.changed(query.values(status="active", **values)) > 0
 
 
+class GoneImage(TypedDict):
+    """What stays known of an image that is deleted."""
+
+    owner: str | None
+    was_open: bool
+
+
 async def delete(session: Session, image_id: str, now: datetime) -> None:
     """Forget an image and with whom it is shared, but not its id."""
     gone = await session.first(
-        sa.delete(images).where(images.c.id == image_id).returning(images.c.owner, images.c.was_open), of=Row
+        sa.delete(images).where(images.c.id == image_id).returning(images.c.owner, images.c.was_open), of=GoneImage
     )
     if gone is not None:
         await session.execute(sa.insert(deleted_images), [{"id": image_id, "deleted_at": now, **gone}])
 
 
-async def opened(session: Session, owner: str) -> int:
+async def opened(session: Session, owner: str | None) -> int:
     """Count the images of a project that others could see, those that are there and those that are deleted."""
     return sum(
         [
@@ -223,7 +270,7 @@ async def opened(session: Session, owner: str) -> int:
     )
 
 
-async def usage(session: Session, owner: str) -> tuple[int, int]:
+async def usage(session: Session, owner: str | None) -> tuple[int, int]:
     """Return how many images a project has, and how many bytes of them are stored."""
     query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0)).where(images.c.owner == owner)
     number, size = (await session.tuples(query))[0]
@@ -235,26 +282,34 @@ async def file_names(session: Session) -> set[str]:
     return set(await session.scalars(sa.select(images.c.file_name).where(images.c.file_name.is_not(None))))
 
 
-async def stored(session: Session) -> list[Row]:
-    """Fetch id, file_name and size of all images that have a file."""
+class StoredImage(TypedDict):
+    """An image with a file."""
+
+    id: str
+    file_name: str
+    size: int
+
+
+async def stored(session: Session) -> list[StoredImage]:
+    """Fetch all images that have a file."""
     c = images.c
-    return await session.all(sa.select(c.id, c.file_name, c.size).where(c.file_name.is_not(None)), of=Row)
+    return await session.all(sa.select(c.id, c.file_name, c.size).where(c.file_name.is_not(None)), of=StoredImage)
 
 
 async def names(session: Session, ids: Collection[str]) -> dict[str, str]:
     """Return the names of images by id."""
-    rows = await session.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)), of=Row)
-    return {row["id"]: row["name"] or "" for row in rows}
+    rows = await session.rows(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)))
+    return {id: name or "" for id, name in rows}
 
 
-async def listed(session: Session, wanted: ImageQuery) -> list[Row]:
+async def listed(session: Session, wanted: ImageQuery) -> list[ImageRow]:
     """Fetch one page of the images that a project wants to see."""
     query = sa.select(images).where(_seen(wanted), *_matching(wanted))
     order = [*((SORTABLE[name], down) for name, down in wanted.order), (images.c.id, True)]
     if wanted.marker is not None:
         query = query.where(_after(wanted, wanted.marker))
     query = query.order_by(*(column.desc() if down else column.asc() for column, down in order))
-    return await session.all(query.limit(wanted.limit), of=Row)
+    return await session.all(query.limit(wanted.limit), of=ImageRow)
 
 
 def _seen(wanted: ImageQuery) -> sa.ColumnElement[bool]:
@@ -301,7 +356,7 @@ def _matching(wanted: ImageQuery) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _after(wanted: ImageQuery, marker: Mapping[str, object]) -> sa.ColumnElement[bool]:
+def _after(wanted: ImageQuery, marker: Mapping[str, Any]) -> sa.ColumnElement[bool]:
     """Say that a row comes behind the marker: behind it in one column and equal in all before that one."""
     condition: sa.ColumnElement[bool] = images.c.id < marker["id"]
     for name, down in reversed(wanted.order):
@@ -313,9 +368,11 @@ def _after(wanted: ImageQuery, marker: Mapping[str, object]) -> sa.ColumnElement
     return condition
 
 
-async def members_of(session: Session, image_id: str) -> list[Row]:
+async def members_of(session: Session, image_id: str) -> list[ImageMemberRow]:
     """Fetch with whom an image is shared."""
-    return await session.all(sa.select(members).where(members.c.image_id == image_id).order_by("created_at"), of=Row)
+    return await session.all(
+        sa.select(members).where(members.c.image_id == image_id).order_by("created_at"), of=ImageMemberRow
+    )
 
 
 async def share(session: Session, row: Mapping[str, object]) -> None:

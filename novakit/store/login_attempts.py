@@ -7,11 +7,12 @@ Times are the database server's where it has a clock of its own: processes with 
 from collections.abc import Collection, Sequence
 from datetime import UTC as UTC_ZONE
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata
 
 login_attempts = sa.Table(
@@ -23,6 +24,16 @@ login_attempts = sa.Table(
     sa.Column("right_at", UTC),
 )
 """`last_at` is when a password was last looked at that the count speaks of, `right_at` when the right one last came."""
+
+
+class LoginAttemptsRow(TypedDict):
+    """A row of `login_attempts`."""
+
+    who: str
+    wrong: int
+    last_at: datetime
+    right_at: datetime | None
+
 
 _c = login_attempts.c
 AT_ONCE = 1000
@@ -41,9 +52,9 @@ async def clock(session: Session) -> datetime:
     return told.astimezone(UTC_ZONE)
 
 
-async def some(session: Session, who: Collection[str]) -> dict[str, Row]:
+async def some(session: Session, who: Collection[str]) -> dict[str, LoginAttemptsRow]:
     """Fetch counts, by whom they are of."""
-    rows = await session.all(sa.select(login_attempts).where(_c.who.in_(who)), of=Row)
+    rows = await session.all(sa.select(login_attempts).where(_c.who.in_(who)), of=LoginAttemptsRow)
     return {row["who"]: row for row in rows}
 
 
@@ -56,7 +67,7 @@ async def count(session: Session, who: Sequence[str], now: datetime) -> None:
     await session.execute(upsert, [{"who": each, "wrong": 1, "last_at": now} for each in sorted(who)])
 
 
-async def take_turn(session: Session, row: Row, now: datetime) -> bool:
+async def take_turn(session: Session, row: LoginAttemptsRow, now: datetime) -> bool:
     """Begin the next pause of a count. Returns whether nobody else did since the row was read."""
     mine = sa.update(login_attempts).where(_c.who == row["who"], _c.wrong == row["wrong"], _c.last_at == row["last_at"])
     return await session.changed(mine.values(last_at=now)) > 0

@@ -1,7 +1,7 @@
 """Every table of the database: importing this module makes the metadata whole."""
 
 # ruff: noqa: F401
-from novakit.store import deployment, identity, images, login_attempts, operations, placement
+from novakit.store import deployment, images, login_attempts, operations, placement
 from novakit.store.compute import (
     aggregates,
     flavors,
@@ -15,6 +15,7 @@ from novakit.store.compute import (
     servers,
     strangers,
 )
+from novakit.store.identity import directory
 from novakit.store.network import (
     floating_ips,
     networks,

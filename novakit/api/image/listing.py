@@ -61,7 +61,7 @@ async def wanted(call: Call[Images]) -> Wanted:
         moments=_moments(query),
         order=_order(call),
         limit=min(number(query, "limit", DEFAULT_LIMIT), MAX_LIMIT),
-        marker=marker,  # type: ignore[arg-type]
+        marker=marker,
     )
 
 

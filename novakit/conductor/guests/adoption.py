@@ -19,10 +19,11 @@ from novakit.network.hosts import adoption as ports
 from novakit.network.hosts.noted import HeardNetworks
 from novakit.network.hosts.regained import Regaining
 from novakit.placement.ledger import AllocationClaim
-from novakit.store import identity, images, operations
+from novakit.store import images, operations
 from novakit.store.compute import hosts, server_groups, servers, strangers
 from novakit.store.compute.strangers import EVERYWHERE, LOST
 from novakit.store.engine import Session
+from novakit.store.identity import directory as identity
 from novakit.store.network.touched import Touched
 from novakit.store.scheduler import numa
 from novakit_hookspecs.plain import to_plain

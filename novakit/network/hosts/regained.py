@@ -13,8 +13,8 @@ from novakit.network.allocation.addresses import ip_of
 from novakit.network.hosts.noted import HeardNetworks, NotedNetworks
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import default_group_id
-from novakit.store import identity
 from novakit.store.engine import Session
+from novakit.store.identity import directory as identity
 from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.networks import StoredNetwork

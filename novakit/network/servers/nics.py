@@ -14,13 +14,16 @@ from novakit.network.quotas import limit_of
 from novakit.network.records import Fixed, NicRequest, PortInfo, Requested, ShownAddress, ShownPort
 from novakit.network.servers.requests import PORTS_EXCEEDED
 from novakit.store import quota
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network import floating_ips, new_nics, rows
 from novakit.store.network.new_nics import LockedSubnet, NicSurroundings
 from novakit.store.network.ports import (
+    AddressOfPort,
     PortInGroup,
+    PortOfServer,
     StoredPort,
     groups_of,
+    has_address,
     join_group,
     server_addresses,
     server_ports,
@@ -40,13 +43,14 @@ async def nics_of(session: Session, server_ids: Sequence[str]) -> Nics:
         return found
     known: dict[str, Subnet] = {}
     fixed: dict[str, list[Fixed]] = {}
-    nics: list[Row] = []
+    nics: list[PortOfServer] = []
     for row in await server_ports(session, server_ids):
-        port_id, subnet_id = row["id"], row["subnet_id"]
+        port_id = row["id"]
         if port_id not in fixed:
             fixed[port_id] = []
             nics.append(row)
-        if subnet_id:
+        if has_address(row):
+            subnet_id = row["subnet_id"]
             if subnet_id not in known:
                 known[subnet_id] = _subnet(row)
             floating = row["floating_ip"]
@@ -97,7 +101,7 @@ def by_name(groups: Sequence[Sequence[str]] | None) -> tuple[tuple[str, str], ..
     return tuple(sorted(((group_id, name) for group_id, name in groups or ()), key=itemgetter(1, 0)))
 
 
-def _subnet(row: Row) -> Subnet:
+def _subnet(row: AddressOfPort) -> Subnet:
     return Subnet(
         id=row["subnet_id"],
         cidr=row["cidr"],

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from novakit.store.engine import Row, Session, Store
+from novakit.store.engine import Session, Store
 from novakit.store.placement import changes, usages
+from novakit.store.placement.tables import ProviderRow
 from novakit_fit.search.provider import Provider, Stock
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"
@@ -146,7 +147,7 @@ async def _read(session: Session, ids: Iterable[str] | None) -> list[Provider]:
 
 
 def _providers(
-    rows: Iterable[Row],
+    rows: Iterable[ProviderRow],
     stock: Mapping[str, Mapping[str, tuple[int, int, int, int, int]]],
     traits: Mapping[str, frozenset[str]],
     aggregates: Mapping[str, frozenset[str]],

@@ -11,7 +11,7 @@ or weigher reads them; 8 bytes for each host and name.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import attrs
@@ -76,8 +76,10 @@ class Measurements:
 
     async def _follow_reports(self, session: Session) -> None:
         found, now = await host_metrics.since(session, self._seen), world.monotonic()
+        if not found:
+            return
         # Whose clock wrote the moments is not ours: what was there before is as old as it lies behind the newest.
-        newest = max((one["received_at"] for one in found), default=None)
+        newest = max(one["received_at"] for one in found)
         for one in found:
             self._seen = max(self._seen, one["changed"])
             row = self.table.row(one["host"])
@@ -87,7 +89,7 @@ class Measurements:
                 self._until[row] = until
                 self._due = min(self._due or until, until)
 
-    def _bounded(self, metrics: dict[str, float]) -> dict[str, float]:
+    def _bounded(self, metrics: Mapping[str, float]) -> dict[str, float]:
         room = MAX_NAMES - len(self._names)
         new = [name for name in metrics if name not in self._names]
         if len(new) > room:
@@ -142,7 +144,7 @@ class Builds:
             if one["id"] not in self._counted:
                 self._counted.add(one["id"])
                 self._latest = one["finished_at"]
-                self._ended.append((one["finished_at"], one["id"], one["builds"]))
+                self._ended.append((one["finished_at"], one["id"], one["builds"] or ()))
         while self._ended and self._ended[0][0] < start:
             self._counted.discard(self._ended.popleft()[1])
         tally: dict[str, list[int]] = {}

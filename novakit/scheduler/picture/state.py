@@ -14,7 +14,6 @@ The cost: 0.04 s to load 1,000 hosts and 0.43 s for 10,000; 25 ms to take in 1,0
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 import attrs
 
@@ -27,8 +26,9 @@ from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.picture.trees import Trees
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates
+from novakit.store.compute.hosts import HostRow
 from novakit.store.compute.liveness import Liveness
-from novakit.store.engine import Row
+from novakit.store.placement.tables import CountedInventory
 from novakit.store.scheduler import numa, picture
 from novakit.store.scheduler.activity import COUNTED, Activity
 from novakit.store.scheduler.picture import News
@@ -246,10 +246,10 @@ class CloudState:
         self._groups = -1
         self._liveness_at = self._activity_at = -1e9
 
-    def _put(self, host: Row) -> None:
+    def _put(self, host: HostRow) -> None:
         is_new = self.table.row(host["name"]) is None
         row = self.table.add(host["name"], host["provider_id"])
-        facts: Mapping[str, Any] = host["facts"]
+        facts = host["facts"]
         (self._forced_down.add if host["forced_down"] else self._forced_down.discard)(row)
         self.table.put(
             row,
@@ -296,7 +296,7 @@ class CloudState:
         """Read what the trees of some providers hold, None for all."""
         self.stock_reads += 1
         roots = await picture.trees(session, provider_ids)
-        inventories: dict[str, dict[str, Row]] = {}
+        inventories: dict[str, dict[str, CountedInventory]] = {}
         traits: dict[str, Collection[str]] = {}
         # From half of the hosts on, one query for all is cheaper than many with lists of ids.
         whole = provider_ids is None or len(roots) > self.table.size // 2
@@ -330,7 +330,9 @@ class CloudState:
                 if row is not None:
                     self.table.put(row, numa=cells.reckoned(cells.with_taken(hosts[row], held.get(provider, {}))))
 
-    def _put_stock(self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, Row]]) -> None:
+    def _put_stock(
+        self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, CountedInventory]]
+    ) -> None:
         stock: dict[str, HostStock] = {}
         for provider in providers:
             for resource_class, one in inventories.get(provider, {}).items():
@@ -346,7 +348,7 @@ class CloudState:
         self,
         row: int,
         providers: list[str],
-        inventories: Mapping[str, Mapping[str, Row]],
+        inventories: Mapping[str, Mapping[str, CountedInventory]],
         traits: Mapping[str, Collection[str]],
     ) -> None:
         ids, tree = self.trees.grown(self.table.providers[row], providers, inventories, traits)

@@ -10,13 +10,13 @@ request groups takes 0.9 ms at 1,000 hosts and 2.2 ms at 10,000.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import attrs
 
 from novakit.scheduler.picture.table import HostTable
-from novakit.store.engine import Row
+from novakit.store.placement.tables import StockLimits
 from novakit_fit.device_request import beside_devices
 from novakit_fit.trees import Shares, Wanted
 from novakit_hookspecs.scheduling import Ask
@@ -38,7 +38,7 @@ class Trees:
         self,
         root: str,
         providers: Iterable[str],
-        inventories: Mapping[str, Mapping[str, Row | Mapping[str, object]]],
+        inventories: Mapping[str, Mapping[str, StockLimits]],
         traits: Mapping[str, Iterable[str]],
     ) -> tuple[tuple[str, ...], Tree | None]:
         """Return the providers of a host, its own first, and what each can give; None where amounts say all."""
@@ -53,7 +53,7 @@ class Trees:
         made = Tree(providers=(self._stock(own, traits.get(root, ())), *(below[one] for one in ids)))
         return (root, *ids), self._kept(made)
 
-    def _stock(self, rows: Mapping[str, Row | Mapping[str, object]], traits: Iterable[str]) -> ProviderStock:
+    def _stock(self, rows: Mapping[str, StockLimits], traits: Iterable[str]) -> ProviderStock:
         return self._kept(
             ProviderStock(stock=tuple((name, _units(rows[name])) for name in sorted(rows)), traits=traits)
         )
@@ -65,12 +65,12 @@ class Trees:
         return known
 
 
-def _units(row: Row | Mapping[str, Any]) -> Units:
+def _units(row: StockLimits) -> Units:
     free = max(row["capacity"] - row["used"], 0)
     return Units(free=free, min_unit=row["min_unit"], max_unit=row["max_unit"], step_size=row["step_size"])
 
 
-def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
+def _is_even(name: str, row: StockLimits) -> bool:
     """Return whether every amount up to what is free can be claimed, as far as the filters of amounts look."""
     return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 

@@ -31,6 +31,7 @@ from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session
 from novakit.store.compute import server_groups
+from novakit.store.placement.tables import CountedInventory
 from novakit.store.scheduler import activity, decisions, host_metrics, numa, picture, standing
 from novakit.store.scheduler.activity import Activity
 from novakit.store.scheduler.decisions import DecisionRow
@@ -125,7 +126,7 @@ async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, s
     known = [(row, ids, state.table.column("tree")[row]) for row, ids in sorted(state.providers.items())]
     for some in picture.chunks(known):
         stock = await state.placement.inventories(session, [id for _, ids, _ in some for id in ids])
-        left = {
+        left: dict[str, dict[str, CountedInventory]] = {
             id: {name: {**each, "used": held.get((id, name), 0)} for name, each in classes.items()}
             for id, classes in stock.items()
         }

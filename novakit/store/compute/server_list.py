@@ -9,8 +9,8 @@ import orjson
 import sqlalchemy as sa
 
 from novakit import errors
-from novakit.store.compute.servers import servers
-from novakit.store.engine import Row, Session
+from novakit.store.compute.servers import ServerRow, servers
+from novakit.store.engine import Session
 from novakit.store.moments import second_of
 from novakit.store.schema import shared
 
@@ -64,7 +64,7 @@ async def listed(
     what = (sa.null().label(name) if name in without else shared(servers.c[name]) for name in columns)
     statement = sa.select(*what).where(*_conditions(wanted, session))
     if wanted.marker is not None:
-        at = await session.first(sa.select(servers).where(servers.c.id == wanted.marker), of=Row)
+        at = await session.first(sa.select(servers).where(servers.c.id == wanted.marker), of=ServerRow)
         if at is None or (wanted.project_id is not None and at["project_id"] != wanted.project_id):
             raise errors.BadRequest(f"marker [{wanted.marker}] not found")
         statement = statement.where(_behind(at, order))
@@ -78,12 +78,13 @@ def _ordered(column: sa.Column[Any], down: bool) -> sa.ColumnElement[Any]:
     return column.desc().nulls_last() if down else column.asc().nulls_first()
 
 
-def _behind(at: Row, order: Sequence[tuple[str, bool]]) -> sa.ColumnElement[bool]:
+def _behind(at: ServerRow, order: Sequence[tuple[str, bool]]) -> sa.ColumnElement[bool]:
     """Return what comes after the marker: behind it in the first column that differs."""
     cases = []
+    values: Mapping[str, object] = at
     same: list[sa.ColumnElement[bool]] = []
     for name, down in order:
-        column, value = servers.c[name], at[name]
+        column, value = servers.c[name], values[name]
         if not down:
             after = column.is_not(None) if value is None else column > value
         else:

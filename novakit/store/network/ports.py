@@ -1,12 +1,12 @@
 """Ports, their addresses and their security groups."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypedDict, TypeGuard
 
 import attrs
 import sqlalchemy as sa
 
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network.floating_ips import floating_ips
 from novakit.store.network.hosts import network_hosts
 from novakit.store.network.networks import networks
@@ -208,15 +208,63 @@ _SERVER_GROUPS = (
 _GROUPS_OF_FEW = _SERVER_GROUPS.where(_OF_SERVERS)
 
 
-async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]:
+class _PortOfServer(TypedDict):
+    id: str
+    server_id: str
+    project_id: str
+    network_id: str
+    mac: str
+    status: str
+    fault: str | None
+    host: str | None
+    nic_tag: str | None
+    made: bool
+    network_name: str
+    mtu: int
+    floating_ip: str | None
+    vif_type: str | None
+    security_groups: list[tuple[str, str]] | None
+    """Ids and names."""
+
+
+class PortOfServer(_PortOfServer):
+    """A port of a server with one of its addresses, or bare where it has none."""
+
+    subnet_id: str | None
+    number: int | None
+    cidr: str | None
+    gateway_ip: str | None
+    dhcp: bool | None
+    dns_servers: str | None
+    host_routes: str | None
+
+
+class AddressOfPort(_PortOfServer):
+    """A port of a server with one of its addresses, as a number, and the subnet of that; lists are JSON text."""
+
+    subnet_id: str
+    number: int
+    cidr: str
+    gateway_ip: str | None
+    dhcp: bool
+    dns_servers: str
+    host_routes: str
+
+
+def has_address(row: PortOfServer) -> TypeGuard[AddressOfPort]:
+    """Return whether a row is of an address, and not of a port that has none."""
+    return row["subnet_id"] is not None
+
+
+async def server_ports(session: Session, server_ids: Sequence[str]) -> list[PortOfServer]:
     """Fetch the ports of servers, a row for each address, with network, subnet, floating IP and security groups.
 
     The subnet's lists come as JSON text: a thousand ports share a few subnets, and reading the text for each of them
     costs as much as the query.
     """
     if len(server_ids) <= FEW:
-        return await session.all(_PORTS_OF_FEW, {"servers": list(server_ids)}, of=Row)
-    return await session.all(_SERVER_PORTS.where(session.among(ports.c.server_id, server_ids)), of=Row)
+        return await session.all(_PORTS_OF_FEW, {"servers": list(server_ids)}, of=PortOfServer)
+    return await session.all(_SERVER_PORTS.where(session.among(ports.c.server_id, server_ids)), of=PortOfServer)
 
 
 _SERVER_ADDRESSES = (
@@ -254,16 +302,16 @@ async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence
 async def owners(session: Session) -> dict[str, str]:
     """Give, by port, the server that has it; ports that no server has are left out."""
     statement = sa.select(ports.c.id, ports.c.server_id).where(ports.c.server_id.is_not(None))
-    return {row["id"]: row["server_id"] for row in await session.all(statement, of=Row)}
+    return dict(await session.rows(statement))
 
 
 async def first_taken(session: Session, subnet_id: str, numbers: Collection[int]) -> tuple[int, str] | None:
     """Fetch one of these addresses that a port has already, with the id of its network."""
     statement = sa.select(addresses.c.number, ports.c.network_id).join(ports, ports.c.id == addresses.c.port_id)
-    found = await session.first(
-        statement.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers))), of=Row
+    found = await session.rows(
+        statement.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers))).limit(1)
     )
-    return None if found is None else (found["number"], found["network_id"])
+    return tuple(found[0]) if found else None
 
 
 async def server_at(session: Session, network_id: str, number: int) -> str | None:

@@ -15,7 +15,7 @@ import attrs
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session, Values
+from novakit.store.engine import Session, Values
 from novakit.store.schema import UTC, metadata, shared, uuid_column
 
 counters = sa.Table(
@@ -196,7 +196,7 @@ async def lock(session: Session, kind: type[R], **wanted: object) -> list[R]:
     """Fetch rows and keep other writers off them until the end of the transaction."""
     shape, values = _shape(wanted)
     statement = _select(kind.table, shape, "key")
-    return [made(kind, row.values()) for row in await session.lock(statement, values, of=Row)]
+    return [made(kind, row.values()) for row in await session.lock(statement, values, of=sa.RowMapping)]
 
 
 async def count(session: Session, kind: type[StoredRow], **wanted: object) -> int:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import cast
+from typing import TypedDict, TypeGuard, cast
 
 import sqlalchemy as sa
 
 from novakit import errors
-from novakit.store.engine import Row, Session
-from novakit.store.placement.tables import allocations, consumers, inventories, providers
+from novakit.store.engine import Session
+from novakit.store.placement.tables import AllocationRow, ConsumerRow, allocations, consumers, inventories, providers
 from novakit.store.schema import insert
 
 
@@ -98,22 +98,67 @@ _TAKE_TOGETHER = (
 """Built once: at hundreds of claims a second, building a statement costs as much as running it."""
 
 
-async def _rows(session: Session, statement: sa.Executable, ids: list[str]) -> list[Row]:
-    return await session.all(statement, {"ids": ids}, of=Row)
+class _Locked(TypedDict):
+    id: str
+    generation: int
+    changed: int
 
 
-async def lock_consumers(session: Session, ids: Iterable[str]) -> tuple[list[Row], list[Row]]:
+class LockedProvider(_Locked):
+    """A provider that is locked with one of its inventories, or bare where it has none."""
+
+    resource_class: str | None
+    capacity: int | None
+    used: int | None
+    min_unit: int | None
+    max_unit: int | None
+    step_size: int | None
+
+
+class LockedStock(_Locked):
+    """A provider that is locked with one of its inventories."""
+
+    resource_class: str
+    capacity: int
+    used: int
+    min_unit: int
+    max_unit: int
+    step_size: int
+
+
+def has_stock(row: LockedProvider) -> TypeGuard[LockedStock]:
+    """Return whether a row is of an inventory, and not of a provider that has none."""
+    return row["resource_class"] is not None
+
+
+class _StockOrKnown(TypedDict):
+    """A row of `_STOCK`, or one of `_KNOWN` with the consumer, in which all but the root provider is null."""
+
+    id: str | None
+    generation: int | None
+    changed: int | None
+    resource_class: str | None
+    capacity: int | None
+    used: int | None
+    min_unit: int | None
+    max_unit: int | None
+    step_size: int | None
+    consumer_id: str | None
+
+
+async def lock_consumers(session: Session, ids: Iterable[str]) -> tuple[list[ConsumerRow], list[AllocationRow]]:
     """Fetch consumers and what they hold, and keep other writers off them."""
     wanted = sorted(set(ids))
     if not wanted:
         return [], []
-    found = await _rows(session, _LOCKED_CONSUMERS if session.dialect == "postgresql" else _CONSUMERS, wanted)
+    statement = _LOCKED_CONSUMERS if session.dialect == "postgresql" else _CONSUMERS
+    found = await session.all(statement, {"ids": wanted}, of=ConsumerRow)
     if not found:
         return [], []
-    return found, await _rows(session, _HELD, [row["id"] for row in found])
+    return found, await session.all(_HELD, {"ids": [row["id"] for row in found]}, of=AllocationRow)
 
 
-async def lock_stock(session: Session, provider_ids: Iterable[str]) -> list[Row]:
+async def lock_stock(session: Session, provider_ids: Iterable[str]) -> list[LockedProvider]:
     """Fetch the inventories of providers, a bare row for one without any, and keep other writers off them.
 
     Providers are locked in the order of their ids, so two writers never wait for each other in a circle.
@@ -123,12 +168,12 @@ async def lock_stock(session: Session, provider_ids: Iterable[str]) -> list[Row]
         return []
     if session.dialect == "postgresql":
         await session.execute(_LOCKED_PROVIDERS, {"ids": wanted})
-    return await _rows(session, _STOCK, wanted)
+    return await session.all(_STOCK, {"ids": wanted}, of=LockedProvider)
 
 
 async def lock_stock_for_new(
     session: Session, consumer_ids: Iterable[str], provider_ids: Iterable[str]
-) -> tuple[dict[str, str | None], list[Row]]:
+) -> tuple[dict[str, str | None], list[LockedProvider]]:
     """Do as `lock_stock` does for consumers that are most likely new.
 
     Returns beside it those of them that are known, each with the root provider of what it holds, if anything; where
@@ -141,9 +186,9 @@ async def lock_stock_for_new(
         return known, [] if known else await lock_stock(session, provider_ids)
     values = {"ids": sorted(set(provider_ids)), "consumers": asked}
     known, stock = {}, []
-    for row in await session.all(_STOCK_AND_KNOWN, values, of=Row):
+    for row in await session.all(_STOCK_AND_KNOWN, values, of=_StockOrKnown):
         if row["consumer_id"] is None:
-            stock.append(row)
+            stock.append(cast(LockedProvider, row))
         else:
             known[row["consumer_id"]] = row["id"]
     return known, stock
@@ -207,7 +252,23 @@ async def take(session: Session, provider_id: str, amounts: Mapping[str, int]) -
     return await session.changed_each(_TAKE, rows) == len(rows)
 
 
-async def of_consumer(session: Session, consumer_id: str) -> list[Row]:
+class ConsumerAllocation(AllocationRow):
+    """What a consumer holds of a provider, with whose it is and the generations of both."""
+
+    provider_generation: int
+    project_id: str
+    user_id: str
+    type: str | None
+    consumer_generation: int
+
+
+class ProviderAllocation(AllocationRow):
+    """What a consumer holds of a provider, with the generation of the consumer."""
+
+    consumer_generation: int
+
+
+async def of_consumer(session: Session, consumer_id: str) -> list[ConsumerAllocation]:
     """List what a consumer holds, with the generations of the providers and of the consumer."""
     return await session.all(
         sa.select(
@@ -221,15 +282,15 @@ async def of_consumer(session: Session, consumer_id: str) -> list[Row]:
         .join(consumers, consumers.c.id == allocations.c.consumer_id)
         .join(providers, providers.c.id == allocations.c.provider_id)
         .where(allocations.c.consumer_id == consumer_id),
-        of=Row,
+        of=ConsumerAllocation,
     )
 
 
-async def of_provider(session: Session, provider_id: str) -> list[Row]:
+async def of_provider(session: Session, provider_id: str) -> list[ProviderAllocation]:
     """List what is allocated from a provider, with the generations of the consumers."""
     return await session.all(
         sa.select(allocations, consumers.c.generation.label("consumer_generation"))
         .join(consumers, consumers.c.id == allocations.c.consumer_id)
         .where(allocations.c.provider_id == provider_id),
-        of=Row,
+        of=ProviderAllocation,
     )

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 import structlog
 
 from novakit import errors, world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement import changes, names, resource_providers
 from novakit.store.placement.inventories import POLICY, StatedInventory, differing
 from novakit.store.placement.inventories import values as inventory_values
-from novakit.store.placement.tables import inventories, provider_aggregates, provider_traits
+from novakit.store.placement.tables import InventoryRow, ProviderRow, inventories, provider_aggregates, provider_traits
 from novakit.store.placement.tables import providers as provider_rows
 from novakit_hookspecs.hosts import Inventory, PciDevice
 
@@ -153,7 +153,7 @@ async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     # Locked before inventories are read, in the order that claims lock in: otherwise a claim that commits between the
     # two could hold what is removed below.
     rows = await session.lock(
-        sa.select(provider_rows).where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids))).order_by(c.id), of=Row
+        sa.select(provider_rows).where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids))).order_by(c.id), of=ProviderRow
     )
     known = {row["id"]: row for row in rows}
     wanted = {each.id: each for one in hosts.values() for each in _providers_of(one)}
@@ -189,26 +189,26 @@ def _providers_of(one: HostReport) -> Iterator[_ReportedProvider]:
         )
 
 
-def _is_device(row: Row) -> bool:
+def _is_device(row: ProviderRow) -> bool:
     """Tell the providers that reports made below a host from those that operators put there."""
     address = row["name"].rpartition("_")[2]
     return row["parent_id"] is not None and row["id"] == device_id(row["parent_id"], address)
 
 
-def _gone(row: Row) -> _ReportedProvider:
-    return _ReportedProvider(id=row["id"], name=row["name"], host=row["parent_id"], is_gone=True)
+def _gone(row: ProviderRow) -> _ReportedProvider:
+    return _ReportedProvider(id=row["id"], name=row["name"], host=row["parent_id"] or row["id"], is_gone=True)
 
 
-def _is_emptied(stock: Mapping[str, Row], traits: Mapping[str, bool]) -> bool:
+def _is_emptied(stock: Mapping[str, InventoryRow], traits: Mapping[str, bool]) -> bool:
     """Return whether nothing is left of a device that is gone: neither what somebody holds nor what an operator set."""
     return all(traits.values()) and all(
         row["by_host"] and not row["used"] and not row["stated"] for row in stock.values()
     )
 
 
-async def _stock(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Row]]:
-    found: dict[str, dict[str, Row]] = {}
-    for row in await session.all(sa.select(inventories).where(inventories.c.provider_id.in_(ids)), of=Row):
+async def _stock(session: Session, ids: Sequence[str]) -> dict[str, dict[str, InventoryRow]]:
+    found: dict[str, dict[str, InventoryRow]] = {}
+    for row in await session.all(sa.select(inventories).where(inventories.c.provider_id.in_(ids)), of=InventoryRow):
         found.setdefault(row["provider_id"], {})[row["resource_class"]] = row
     return found
 
@@ -222,20 +222,22 @@ async def _traits(session: Session, ids: Sequence[str]) -> dict[str, dict[str, b
     return found
 
 
-async def _check_names(session: Session, wanted: Mapping[str, _ReportedProvider], known: Mapping[str, Row]) -> None:
+async def _check_names(
+    session: Session, wanted: Mapping[str, _ReportedProvider], known: Mapping[str, ProviderRow]
+) -> None:
     fresh = {one.name: id for id, one in wanted.items() if id not in known or known[id]["name"] != one.name}
     if not fresh:
         return
     c = provider_rows.c
-    for row in await session.all(sa.select(c.id, c.name).where(c.name.in_(list(fresh))), of=Row):
-        if row["id"] != fresh[row["name"]]:
+    for id, name in await session.rows(sa.select(c.id, c.name).where(c.name.in_(list(fresh)))):
+        if id != fresh[name]:
             raise errors.Conflict(
-                f"Resource provider {row['id']} is already named {row['name']}; rename or delete it first.",
+                f"Resource provider {id} is already named {name}; rename or delete it first.",
                 kind="placement.duplicate_name",
             )
 
 
-def _compare_provider(one: _ReportedProvider, known: Mapping[str, Row], writes: _Writes) -> None:
+def _compare_provider(one: _ReportedProvider, known: Mapping[str, ProviderRow], writes: _Writes) -> None:
     row = known.get(one.id)
     if row is None:
         now, host = world.now(), known.get(one.host)
@@ -251,7 +253,7 @@ def _offered(inventory: Mapping[str, Inventory]) -> dict[str, Inventory]:
     return {name: given for name, given in inventory.items() if 1 <= given.total <= MAX_AMOUNT}
 
 
-def _inventory_row(provider_id: str, name: str, given: Inventory, old: Row | None) -> dict[str, object]:
+def _inventory_row(provider_id: str, name: str, given: Inventory, old: InventoryRow | None) -> dict[str, object]:
     reported = {part: getattr(given, part) for part in ("total", *POLICY)}
     if given.max_unit is None:
         reported["max_unit"] = given.total
@@ -275,14 +277,15 @@ _UNSEEN = frozenset({"reported", "stated", "restated", "updated_at"})
 """What may change without a change of what there is."""
 
 
-def _compare_inventory(one: _ReportedProvider, rows: Mapping[str, Row], writes: _Writes) -> None:
+def _compare_inventory(one: _ReportedProvider, rows: Mapping[str, InventoryRow], writes: _Writes) -> None:
     offered = _offered(one.inventory)
     # A device that somebody holds by its former kind is not offered by its new one: it would be given twice.
     is_held = any(row["used"] for name, row in rows.items() if name not in offered)
     for name, given in offered.items() if not (one.is_device and is_held) else ():
         old = rows.get(name)
         row = _inventory_row(one.id, name, given, old)
-        new = {key for key, value in row.items() if key != "updated_at" and (old is None or old[key] != value)}
+        columns: Mapping[str, object] | None = old
+        new = {key for key, value in row.items() if key != "updated_at" and (columns is None or columns[key] != value)}
         if new:
             writes.inventories.append({**row, "used": old["used"] if old else 0})
         if new - _UNSEEN:

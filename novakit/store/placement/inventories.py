@@ -1,15 +1,15 @@
 """Inventories: how much of each resource class a provider holds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import sqlalchemy as sa
 
 from novakit import errors, world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement import changes, names
-from novakit.store.placement.tables import inventories
+from novakit.store.placement.tables import InventoryRow, inventories
 
 IN_USE = "placement.inventory.inuse"
 CONCURRENT_UPDATE = "placement.concurrent_update"
@@ -29,6 +29,7 @@ class StatedInventory:
     """Which of these the client named, rather than leaving them to what they are by default."""
 
 
+T = TypeVar("T")
 POLICY = ("reserved", "min_unit", "max_unit", "step_size", "allocation_ratio")
 """What an operator may set of an inventory that a host reports; how much there is in all, the host knows."""
 
@@ -51,10 +52,10 @@ def capacity(total: int, reserved: int, ratio: float) -> int:
     return int(min(max((total - reserved) * ratio, 0), 2**62))
 
 
-async def of_provider(session: Session, provider_id: str) -> list[Row]:
+async def of_provider(session: Session, provider_id: str) -> list[InventoryRow]:
     """List the inventories of one provider."""
     statement = sa.select(inventories).where(inventories.c.provider_id == provider_id)
-    return await session.all(statement.order_by(inventories.c.resource_class), of=Row)
+    return await session.all(statement.order_by(inventories.c.resource_class), of=InventoryRow)
 
 
 async def replace(session: Session, provider_id: str, wanted: Mapping[str, StatedInventory]) -> None:
@@ -88,7 +89,7 @@ async def _check_classes(session: Session, provider_id: str, wanted: Mapping[str
         )
 
 
-async def _remove(session: Session, provider_id: str, gone: Mapping[str, Row]) -> None:
+async def _remove(session: Session, provider_id: str, gone: Mapping[str, InventoryRow]) -> None:
     held = sorted((name for name, row in gone.items() if row["used"]), key=names.rank)
     if held:
         raise errors.Conflict(
@@ -101,7 +102,7 @@ async def _remove(session: Session, provider_id: str, gone: Mapping[str, Row]) -
 
 
 async def _put(
-    session: Session, provider_id: str, wanted: Mapping[str, StatedInventory], old: Mapping[str, Row]
+    session: Session, provider_id: str, wanted: Mapping[str, StatedInventory], old: Mapping[str, InventoryRow]
 ) -> None:
     if not wanted:
         return
@@ -128,19 +129,20 @@ async def _put(
     await session.execute(statement, rows)
 
 
-def _sides(stock: StatedInventory, old: Row | None) -> dict[str, object]:
+def _sides(stock: StatedInventory, old: InventoryRow | None) -> dict[str, object]:
     """Return what the host says from what the client named and means otherwise; a reservation is the operator's word.
 
     A row of before there were words has what the host said in its columns.
     """
-    reported = None
+    reported: Mapping[str, object] | None = None
     if old is not None and old["by_host"]:
-        reported = old["reported"] or {name: old[name] for name in ("total", *POLICY)}
+        columns: Mapping[str, object] = old
+        reported = old["reported"] or {name: columns[name] for name in ("total", *POLICY)}
     named = {name: getattr(stock, name) for name in POLICY if name in stock.said}
     return {"reported": reported, "stated": differing(named, reported or {}) or None}
 
 
-def differing(stated: Mapping[str, object], reported: Mapping[str, object]) -> dict[str, object]:
+def differing(stated: Mapping[str, T], reported: Mapping[str, object]) -> dict[str, T]:
     """Leave what an operator states otherwise than the host reports it."""
     return {name: value for name, value in stated.items() if name not in reported or reported[name] != value}
 

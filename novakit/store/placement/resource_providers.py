@@ -6,9 +6,10 @@ import sqlalchemy as sa
 
 from novakit import errors, world
 from novakit.left_out import LEFT_OUT, LeftOut
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement import changes
 from novakit.store.placement.tables import (
+    ProviderRow,
     allocations,
     deleted_providers,
     inventories,
@@ -23,20 +24,20 @@ _MOVERS = 0x6E6F76616B6974
 """Key of PostgreSQL's advisory lock that those who move trees hold, one at a time; any number that nobody else uses."""
 
 
-async def provider(session: Session, id: str) -> Row:
+async def provider(session: Session, id: str) -> ProviderRow:
     """Fetch one provider. Raises NotFound when there is none."""
-    row = await session.first(sa.select(providers).where(providers.c.id == id), of=Row)
+    row = await session.first(sa.select(providers).where(providers.c.id == id), of=ProviderRow)
     if row is None:
         raise _missing(id)
     return row
 
 
-async def locked(session: Session, id: str, *, generation: int | None = None) -> Row:
+async def locked(session: Session, id: str, *, generation: int | None = None) -> ProviderRow:
     """Fetch one provider and keep other writers off it.
 
     Raises NotFound when there is none, Conflict when it is not of the generation that was read before.
     """
-    rows = await session.lock(sa.select(providers).where(providers.c.id == id), of=Row)
+    rows = await session.lock(sa.select(providers).where(providers.c.id == id), of=ProviderRow)
     if not rows:
         raise _missing(id)
     if generation is not None and rows[0]["generation"] != generation:
@@ -53,7 +54,7 @@ def _missing(id: str) -> errors.NotFound:
     return errors.NotFound(f"No resource provider with uuid {id} found")
 
 
-async def create(session: Session, *, id: str, name: str, parent_id: str | None) -> Row:
+async def create(session: Session, *, id: str, name: str, parent_id: str | None) -> ProviderRow:
     """Record a new provider, as a root or below `parent_id`.
 
     Raises Conflict when the id or the name is taken, BadRequest when the parent does not exist.
@@ -66,7 +67,7 @@ async def create(session: Session, *, id: str, name: str, parent_id: str | None)
         )
     root = id
     if parent_id is not None:
-        parents = await session.lock(sa.select(providers).where(providers.c.id == parent_id), of=Row)
+        parents = await session.lock(sa.select(providers).where(providers.c.id == parent_id), of=ProviderRow)
         if not parents:
             raise errors.BadRequest(f"{refused}parent provider UUID does not exist.")
         root = parents[0]["root_id"]
@@ -91,7 +92,7 @@ async def create(session: Session, *, id: str, name: str, parent_id: str | None)
 async def _check_duplicates(session: Session, id: str, name: str) -> None:
     same = sa.select(providers).where(sa.or_(providers.c.id == id, providers.c.name == name))
     found: list[str] = []
-    for row in await session.all(same, of=Row):
+    for row in await session.all(same, of=ProviderRow):
         found += [f"uuid: {id}"] if row["id"] == id else []
         found += [f"name: {name}"] if row["name"] == name else []
     if found:
@@ -104,7 +105,7 @@ def _duplicate(what: str) -> errors.Conflict:
 
 async def update(
     session: Session, id: str, *, name: str, parent_id: str | LeftOut | None = LEFT_OUT, may_move: bool = True
-) -> Row:
+) -> ProviderRow:
     """Rename a provider and put it below another parent, or make it a root with None.
 
     Without `may_move` only a root can be given a parent.
@@ -138,7 +139,7 @@ async def _move(session: Session, id: str, parent_id: str | None, may_move: bool
         raise errors.BadRequest(f"{refused}un-parenting a provider is not currently allowed.")
     new_root = row["id"]
     if parent_id is not None:
-        parent = await session.first(sa.select(providers).where(providers.c.id == parent_id), of=Row)
+        parent = await session.first(sa.select(providers).where(providers.c.id == parent_id), of=ProviderRow)
         if parent is None:
             raise errors.BadRequest(f"{refused}parent provider UUID does not exist.")
         if row["parent_id"] is not None and not may_move:
@@ -155,11 +156,11 @@ async def _move(session: Session, id: str, parent_id: str | None, may_move: bool
     await session.execute(sa.update(providers).where(providers.c.id == row["id"]).values(parent_id=parent_id))
 
 
-async def _lock_trees(session: Session, row: Row, parent_id: str | None, new_root: str) -> list[Row]:
+async def _lock_trees(session: Session, row: ProviderRow, parent_id: str | None, new_root: str) -> list[ProviderRow]:
     """Keep other writers off both trees and read them again: what they did while we waited counts."""
     both = sa.select(providers).where(providers.c.root_id.in_([row["root_id"], new_root])).order_by(providers.c.id)
-    await session.lock(both, of=Row)
-    rows = await session.all(both, of=Row)
+    await session.lock(both, of=ProviderRow)
+    rows = await session.all(both, of=ProviderRow)
     roots = {one["id"]: one["root_id"] for one in rows}
     if roots.get(row["id"]) != row["root_id"] or (parent_id is not None and roots.get(parent_id) != new_root):
         raise errors.Conflict(
@@ -170,7 +171,7 @@ async def _lock_trees(session: Session, row: Row, parent_id: str | None, new_roo
     return rows
 
 
-def _subtree(id: str, rows: Sequence[Row]) -> set[str]:
+def _subtree(id: str, rows: Sequence[ProviderRow]) -> set[str]:
     children: dict[str | None, list[str]] = {}
     for row in rows:
         children.setdefault(row["parent_id"], []).append(row["id"])
@@ -187,7 +188,7 @@ async def delete(session: Session, id: str) -> None:
 
     Raises NotFound, Conflict while it has children or something is allocated from it.
     """
-    if not await session.lock(sa.select(providers.c.id).where(providers.c.id == id), of=Row):
+    if not await session.lock(sa.select(providers).where(providers.c.id == id), of=ProviderRow):
         raise errors.NotFound(f"No resource provider with uuid {id} found for delete")
     if await session.scalar(sa.select(providers.c.id).where(providers.c.parent_id == id).limit(1)):
         raise errors.Conflict(
@@ -227,7 +228,7 @@ async def search(
     not_member_of: set[str] = frozenset(),  # type: ignore[assignment]
     required: Sequence[set[str]] = (),
     forbidden: set[str] = frozenset(),  # type: ignore[assignment]
-) -> list[Row]:
+) -> list[ProviderRow]:
     """List the providers that match all that is given.
 
     `resources` are amounts that must still fit, each of `member_of` and `required` a set of which one must be there.
@@ -248,7 +249,7 @@ async def search(
     if forbidden:
         wanted.append(~_has(provider_traits.c.trait, forbidden))
     return await session.many(
-        sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id), of=Row
+        sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id), of=ProviderRow
     )
 
 

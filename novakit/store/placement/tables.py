@@ -1,5 +1,9 @@
 """Tables of the placement ledger: provider trees, what they hold, and who has taken how much of it."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
+
 import sqlalchemy as sa
 
 from novakit.store.schema import UTC, metadata, uuid_column
@@ -17,6 +21,20 @@ providers = sa.Table(
     sa.Column("updated_at", UTC, nullable=False),
 )
 """`changed` grows with every change of the provider, its inventories, traits, aggregates or usage."""
+
+
+class ProviderRow(TypedDict):
+    """A row of `resource_providers`."""
+
+    id: str
+    name: str
+    generation: int
+    root_id: str
+    parent_id: str | None
+    changed: int
+    created_at: datetime
+    updated_at: datetime
+
 
 deleted_providers = sa.Table(
     "deleted_resource_providers",
@@ -51,6 +69,37 @@ inventories = sa.Table(
 `reported` is what the host last said, `stated` what an operator set otherwise, which counts instead;
 `restated` says that an operator wrote the row since the host was last compared with it.
 """
+
+
+class StockLimits(TypedDict):
+    """How much of a resource class there is, and in which amounts it is taken."""
+
+    capacity: int
+    used: int
+    min_unit: int
+    max_unit: int
+    step_size: int
+
+
+class CountedInventory(StockLimits):
+    """An inventory without who says what of it, which is for hosts' reports alone."""
+
+    provider_id: str
+    resource_class: str
+    total: int
+    reserved: int
+    allocation_ratio: float
+    by_host: bool
+    updated_at: datetime
+
+
+class InventoryRow(CountedInventory):
+    """A row of `inventories`."""
+
+    reported: Mapping[str, float] | None
+    stated: Mapping[str, float] | None
+    restated: bool
+
 
 provider_traits = sa.Table(
     "resource_provider_traits",
@@ -97,6 +146,19 @@ consumers = sa.Table(
 )
 """A consumer exists as long as it has allocations; `type` is None when it was made without one."""
 
+
+class ConsumerRow(TypedDict):
+    """A row of `consumers`."""
+
+    id: str
+    project_id: str
+    user_id: str
+    type: str | None
+    generation: int
+    created_at: datetime
+    updated_at: datetime
+
+
 allocations = sa.Table(
     "allocations",
     metadata,
@@ -106,3 +168,13 @@ allocations = sa.Table(
     sa.Column("used", sa.BigInteger, nullable=False),
     sa.Column("created_at", UTC, nullable=False),
 )
+
+
+class AllocationRow(TypedDict):
+    """A row of `allocations`."""
+
+    consumer_id: str
+    provider_id: str
+    resource_class: str
+    used: int
+    created_at: datetime

@@ -6,8 +6,10 @@ from typing import TypedDict
 
 import sqlalchemy as sa
 
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.placement.tables import (
+    CountedInventory,
+    ProviderRow,
     allocations,
     consumers,
     inventories,
@@ -42,11 +44,11 @@ _INVENTORIES = sa.select(*_STOCK)
 _INVENTORIES_AMONG = _INVENTORIES.where(inventories.c.provider_id.in_(_IDS))
 
 
-async def inventories_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, Row]]:
+async def inventories_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, CountedInventory]]:
     """Return inventory rows by provider id and resource class."""
-    found: dict[str, dict[str, Row]] = {}
+    found: dict[str, dict[str, CountedInventory]] = {}
     statement, values = (_INVENTORIES, None) if ids is None else (_INVENTORIES_AMONG, {"ids": list(ids)})
-    for row in await session.all(statement, values, of=Row):
+    for row in await session.all(statement, values, of=CountedInventory):
         found.setdefault(row["provider_id"], {})[row["resource_class"]] = row
     return found
 
@@ -68,7 +70,7 @@ async def ids_within(session: Session, root: str, names: Iterable[str]) -> dict[
     """Return the ids of the providers of a tree by name; names that none of them has are left out."""
     c = providers.c
     statement = sa.select(c.name, c.id).where(c.name.in_(list(names)), c.root_id == root)
-    return {row["name"]: row["id"] for row in await session.all(statement, of=Row)}
+    return dict(await session.rows(statement))
 
 
 async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
@@ -80,8 +82,8 @@ async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[st
         .where(a.consumer_id.in_(list(consumer_ids)))
     )
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for row in await session.all(statement, of=Row):
-        found.setdefault(row["consumer_id"], {}).setdefault(row["name"], {})[row["resource_class"]] = row["used"]
+    for consumer, name, resource_class, used in await session.rows(statement):
+        found.setdefault(consumer, {}).setdefault(name, {})[resource_class] = used
     return found
 
 
@@ -173,12 +175,20 @@ async def drift(session: Session) -> list[DriftedInventory]:
     )
 
 
+class UsedByProject(TypedDict):
+    """What consumers of one type use of a resource class; without a class, how many consumers of the type there are."""
+
+    type: str | None
+    resource_class: str | None
+    used: int
+    consumers: int
+
+
 async def by_project(
     session: Session, project_id: str, *, user_id: str | None = None, consumer_type: str | None = None
-) -> list[Row]:
-    """Sum what a project uses: rows of consumer type, resource class, used amount and number of consumers.
+) -> list[UsedByProject]:
+    """Sum what a project uses.
 
-    A row without a class counts the consumers of the type.
     `consumer_type` restricts it; "unknown" asks for consumers that were made without a type.
     """
     chosen = [consumers.c.project_id == project_id]
@@ -209,10 +219,10 @@ async def by_project(
         .where(*chosen)
         .group_by(consumers.c.type)
     )
-    return await session.all(sa.union_all(amounts, counts), of=Row)
+    return await session.all(sa.union_all(amounts, counts), of=UsedByProject)
 
 
-async def providers_of(session: Session, ids: Iterable[str] | None = None) -> list[Row]:
+async def providers_of(session: Session, ids: Iterable[str] | None = None) -> list[ProviderRow]:
     """List provider rows in the order of creation; of all, or of `ids` alone."""
     statement = _only(sa.select(providers), providers.c.id, ids)
-    return await session.many(statement.order_by(providers.c.created_at, providers.c.id), of=Row)
+    return await session.many(statement.order_by(providers.c.created_at, providers.c.id), of=ProviderRow)

@@ -1,11 +1,13 @@
 """What hosts measured of themselves last, apart from their facts: it changes with every report and matters to few."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata
 
 host_metrics = sa.Table(
@@ -17,6 +19,15 @@ host_metrics = sa.Table(
     sa.Column("changed", sa.BigInteger, nullable=False, index=True),
 )
 """`metrics` is a mapping from names, as columns have them, to numbers; `changed` grows with every report."""
+
+
+class HostMetricsRow(TypedDict):
+    """A row of `host_metrics`."""
+
+    host: str
+    metrics: Mapping[str, float]
+    received_at: datetime
+    changed: int
 
 
 async def put(session: Session, metrics: Mapping[str, Mapping[str, float]]) -> None:
@@ -34,6 +45,6 @@ async def put(session: Session, metrics: Mapping[str, Mapping[str, float]]) -> N
     )
 
 
-async def since(session: Session, seen: int) -> list[Row]:
+async def since(session: Session, seen: int) -> list[HostMetricsRow]:
     """Fetch host, metrics, received_at and changed of all that measured after the change `seen`."""
-    return await session.all(sa.select(host_metrics).where(host_metrics.c.changed > seen), of=Row)
+    return await session.all(sa.select(host_metrics).where(host_metrics.c.changed > seen), of=HostMetricsRow)

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from functools import cache
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import attrs
 import sqlalchemy as sa
 
 from novakit.store.compute.aggregates import aggregates
-from novakit.store.compute.hosts import hosts
+from novakit.store.compute.hosts import HostRow, hosts
 from novakit.store.compute.servers import servers
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.operations import operations
 from novakit.store.placement import changes
 from novakit.store.placement.tables import allocations, consumers, providers
@@ -120,11 +120,11 @@ async def news(
     )
 
 
-async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
+async def hosts_since(session: Session, seen: int) -> tuple[list[HostRow], int]:
     """Fetch hosts that changed after `seen`, in the order they first appeared, and count them all."""
     count = await session.scalar(sa.select(sa.func.count()).select_from(hosts))
     statement = sa.select(hosts).where(hosts.c.changed > seen).order_by(hosts.c.number)
-    return await session.all(statement, of=Row), int(count)
+    return await session.all(statement, of=HostRow), int(count)
 
 
 _IDS: sa.BindParameter[object] = sa.bindparam("ids", expanding=True)
@@ -190,13 +190,21 @@ async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str
     return found
 
 
-async def builds_since(session: Session, since: datetime) -> list[Row]:
-    """Fetch id, finished_at and builds (pairs of host and whether it worked) of operations that ended after `since`."""
+class EndedBuilds(TypedDict):
+    """The builds of an operation that has ended: pairs of a host and whether it worked."""
+
+    id: str
+    finished_at: datetime
+    builds: list[tuple[str, bool]] | None
+
+
+async def builds_since(session: Session, since: datetime) -> list[EndedBuilds]:
+    """Fetch the builds of operations that ended after `since`."""
     c = operations.c
     statement = sa.select(c.id, c.finished_at, c.data["builds"].label("builds")).where(
         c.finished_at > since, c.kind.in_(("create", "unshelve"))
     )
-    return [row for row in await session.all(statement.order_by(c.finished_at), of=Row) if row["builds"]]
+    return [row for row in await session.all(statement.order_by(c.finished_at), of=EndedBuilds) if row["builds"]]
 
 
 async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[str, int]]:

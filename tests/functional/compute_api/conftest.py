@@ -20,8 +20,9 @@ from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.serving import compute_of
-from novakit.store import Store, identity
+from novakit.store import Store
 from novakit.store.compute import hosts, servers
+from novakit.store.identity import directory as identity
 from novakit_hookspecs.hosts import CpuInfo, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 from tests.support.stores import sqlite_store

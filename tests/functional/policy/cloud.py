@@ -25,8 +25,9 @@ from novakit.policy import PolicyFile
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, caller
 from novakit.scheduler.reports import SchedulerReports
 from novakit.serving import additions_of, compute_of
-from novakit.store import Store, identity
+from novakit.store import Store
 from novakit.store.compute import hosts, servers
+from novakit.store.identity import directory as identity
 from novakit_hookspecs.hosts import HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 from tests.support.stores import sqlite_store

@@ -15,9 +15,9 @@ from novakit.calls.scheduler import Refusal, SchedulerCalls, Selection
 from novakit.config import Config
 from novakit.errors import BadRequest
 from novakit.scheduler.service import serve
-from novakit.store import identity
 from novakit.store.compute import flavors
 from novakit.store.faults import StoreAway
+from novakit.store.identity import directory as identity
 from novakit_hookspecs.scheduling import Ask
 from tests.functional.scheduler.conftest import IMAGE, Desk, additions, authenticate
 from tests.support.targets import serve_some

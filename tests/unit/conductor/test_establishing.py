@@ -11,7 +11,7 @@ from novakit.conductor import establishing
 from novakit.errors import ConfigError
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store import deployment as rows
-from novakit.store import identity as people
+from novakit.store.identity import directory as people
 from tests.support.stores import sqlite_store
 
 OTHER = "00000000-0000-4000-8000-000000000001"

@@ -14,7 +14,7 @@ from novakit.errors import Unauthorized
 from novakit.identity import Identity
 from novakit.identity.service import Grant, Scope
 from novakit.store import Store
-from novakit.store import identity as table
+from novakit.store.identity import directory as table
 from tests.support.stores import store_on
 
 

@@ -17,7 +17,7 @@ from novakit.store import Store, deployment, operations, retention
 from novakit.store.compute.left_guests import left_guests
 from novakit.store.compute.servers import servers
 from novakit.store.compute.strangers import strangers
-from novakit.store.identity import revocations
+from novakit.store.identity.directory import revocations
 from novakit.store.images import deleted_images
 from novakit.store.login_attempts import login_attempts
 from novakit.store.network.networks import networks

@@ -16,7 +16,13 @@ from tests.support import rows
 assert tables  # importing it makes the metadata whole
 
 OTHERWISE = {
+    "HostMetricsRow": "host_metrics",
     "HostPluginsRow": "host_plugins",
+    "LoginAttemptsRow": "login_attempts",
+    "ProjectRow": "identity_projects",
+    "ProviderRow": "resource_providers",
+    "RoleRow": "identity_roles",
+    "UserRow": "identity_users",
 }
 """Rows whose names are not those of their tables in the singular."""
 

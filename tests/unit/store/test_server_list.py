@@ -59,6 +59,6 @@ async def test_a_page_has_the_columns_asked_for_in_their_order_and_none_where_on
         )
     await store.close()
     assert [tuple(row) for row in found] == [
-        ("two", None, ["x"], {}, AT, None),
-        ("one", None, [], {}, AT, None),
+        ("two", None, ["x"], FLAVOR, AT, None),
+        ("one", None, [], FLAVOR, AT, None),
     ]

@@ -1,15 +1,14 @@
 """Who exists and who may do what where: domains, projects, users, roles, assignments, the service catalog."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, TypedDict
 
-import attrs
 import sqlalchemy as sa
 
 from novakit import errors
-from novakit.store.engine import Row, Session
-from novakit.store.schema import UTC, JsonRows, metadata
+from novakit.store.engine import Session
+from novakit.store.schema import UTC, metadata
 
 
 def _id(name: str, *rest: Any, **options: Any) -> sa.Column[object]:
@@ -48,6 +47,20 @@ projects = sa.Table(
     sa.UniqueConstraint("domain_id", "name"),
 )
 
+
+class ProjectRow(TypedDict):
+    """A row of `identity_projects`."""
+
+    id: str
+    name: str
+    description: str
+    enabled: bool
+    domain_id: str
+    parent_id: str
+    extra: Mapping[str, object] | None
+    tags: list[str]
+
+
 users = sa.Table(
     "identity_users",
     metadata,
@@ -59,7 +72,33 @@ users = sa.Table(
 )
 """A token issued before `tokens_valid_from` is refused: a new password or a disabled account ends them all."""
 
+
+class UserRow(TypedDict):
+    """A row of `identity_users`."""
+
+    id: str
+    name: str
+    description: str
+    enabled: bool
+    domain_id: str
+    default_project_id: str | None
+    extra: Mapping[str, object] | None
+    email: str | None
+    password_hash: str | None
+    tokens_valid_from: datetime
+
+
 roles = sa.Table("identity_roles", metadata, *_described(_extra()), sa.UniqueConstraint("name"))
+
+
+class RoleRow(TypedDict):
+    """A row of `identity_roles`."""
+
+    id: str
+    name: str
+    description: str
+    extra: Mapping[str, object] | None
+
 
 implied_roles = sa.Table(
     "identity_implied_roles",
@@ -117,23 +156,23 @@ SYSTEM = "system"
 
 async def listed(
     session: Session, table: sa.Table, filters: Mapping[str, object], limit: int = 10_000
-) -> Sequence[Row]:
+) -> Sequence[Mapping[str, object]]:
     """Fetch the rows whose columns equal the filters, or are in them where a filter is a list; ordered by id."""
     query = sa.select(table).order_by(table.c.id).limit(limit)
     for name, value in filters.items():
         column = table.c[name]
         query = query.where(column.in_(value) if isinstance(value, (list, tuple, set, frozenset)) else column == value)
-    return await session.all(query, of=Row)
+    return await session.all(query, of=Mapping[str, object])
 
 
-async def by_id(session: Session, table: sa.Table, key: str) -> Row | None:
+async def by_id(session: Session, table: sa.Table, key: str) -> Mapping[str, object] | None:
     """Fetch one row by id."""
-    return await session.first(sa.select(table).where(table.c.id == key), of=Row)
+    return await session.first(sa.select(table).where(table.c.id == key), of=Mapping[str, object])
 
 
-async def locked(session: Session, table: sa.Table, key: str) -> Row | None:
+async def locked(session: Session, table: sa.Table, key: str) -> Mapping[str, object] | None:
     """Fetch one row by id and keep other writers off it until the end of the transaction."""
-    found = await session.lock(sa.select(table).where(table.c.id == key), of=Row)
+    found = await session.lock(sa.select(table).where(table.c.id == key), of=Mapping[str, object])
     return found[0] if found else None
 
 
@@ -151,7 +190,9 @@ async def ensure(session: Session, table: sa.Table, rows: Iterable[Mapping[str, 
         await session.execute(session.insert(table).on_conflict_do_nothing(), several)
 
 
-async def update(session: Session, table: sa.Table, key: str, values: Mapping[str, object]) -> Row | None:
+async def update(
+    session: Session, table: sa.Table, key: str, values: Mapping[str, object]
+) -> Mapping[str, object] | None:
     """Change a row and fetch it, or give None. Raises Conflict where the new name is taken."""
     try:
         if values:
@@ -184,12 +225,26 @@ def _refusal(table: sa.Table, row: Mapping[str, object], error: sa.exc.Integrity
     )
 
 
-async def user_of(session: Session, *, key: str | None = None, name: str = "", domain: str = "") -> Row | None:
+class UserOfDomain(UserRow):
+    """A user with the name and state of its domain."""
+
+    domain_name: str
+    domain_enabled: bool
+
+
+class ProjectOfDomain(ProjectRow):
+    """A project with the name and state of its domain."""
+
+    domain_name: str
+    domain_enabled: bool
+
+
+async def user_of(session: Session, *, key: str | None = None, name: str = "", domain: str = "") -> UserOfDomain | None:
     """Fetch a user by id, or by name within a domain (by id or name), with the state and name of its domain."""
     query = sa.select(users, domains.c.name.label("domain_name"), domains.c.enabled.label("domain_enabled")).join_from(
         users, domains, users.c.domain_id == domains.c.id
     )
-    return await session.first(query.where(*_who(users, key, name, domain)), of=Row)
+    return await session.first(query.where(*_who(users, key, name, domain)), of=UserOfDomain)
 
 
 async def domain_of(session: Session, said: str) -> str | None:
@@ -200,12 +255,14 @@ async def domain_of(session: Session, said: str) -> str | None:
     return found
 
 
-async def project_of(session: Session, *, key: str | None = None, name: str = "", domain: str = "") -> Row | None:
+async def project_of(
+    session: Session, *, key: str | None = None, name: str = "", domain: str = ""
+) -> ProjectOfDomain | None:
     """Fetch a project by id, or by name within a domain (by id or name), with the state and name of its domain."""
     query = sa.select(
         projects, domains.c.name.label("domain_name"), domains.c.enabled.label("domain_enabled")
     ).join_from(projects, domains, projects.c.domain_id == domains.c.id)
-    return await session.first(query.where(*_who(projects, key, name, domain)), of=Row)
+    return await session.first(query.where(*_who(projects, key, name, domain)), of=ProjectOfDomain)
 
 
 async def projects_called(session: Session, wanted: str) -> list[str]:
@@ -220,115 +277,42 @@ def _who(table: sa.Table, key: str | None, name: str, domain: str) -> list[Any]:
     return [table.c.name == name, sa.or_(domains.c.id == domain, domains.c.name == domain)]
 
 
-_WHOSE = users.join(domains, users.c.domain_id == domains.c.id)
-_PROJECT_DOMAIN = domains.alias()
-_TARGET = sa.bindparam("target", type_=sa.String)
-_DIRECT = sa.select(JsonRows(assignments.c.role_id)).where(
-    assignments.c.user_id == users.c.id, assignments.c.target_id == _TARGET
-)
-_STANDING = (
-    sa.select(
-        users,
-        domains.c.name.label("domain_name"),
-        domains.c.enabled.label("domain_enabled"),
-        *(projects.c[name].label(f"project_{name}") for name in ("id", "name", "domain_id")),
-        _PROJECT_DOMAIN.c.name.label("project_domain_name"),
-        sa.and_(projects.c.enabled, _PROJECT_DOMAIN.c.enabled).label("project_enabled"),
-        sa.select(sa.func.count())
-        .select_from(revocations)
-        .where(revocations.c.audit_id.in_(sa.bindparam("audit_ids", expanding=True)))
-        .scalar_subquery()
-        .label("revoked"),
-        _DIRECT.correlate(users).scalar_subquery().label("direct"),
-        sa.select(JsonRows(roles.c.id, roles.c.name)).scalar_subquery().label("role_names"),
-        sa.select(JsonRows(implied_roles.c.prior_id, implied_roles.c.implied_id)).scalar_subquery().label("implied"),
-    )
-    .select_from(
-        _WHOSE.outerjoin(projects, projects.c.id == sa.bindparam("project")).outerjoin(
-            _PROJECT_DOMAIN, projects.c.domain_id == _PROJECT_DOMAIN.c.id
-        )
-    )
-    .where(users.c.id == sa.bindparam("user"))
-)
-
-
-@attrs.frozen(kw_only=True)
-class ProjectOfToken:
-    """The project that a token is for."""
-
-    id: str
-    name: str
-    domain_id: str
-    domain_name: str
-    enabled: bool
-    """Whether it and its domain are."""
-
-
-@attrs.frozen(kw_only=True)
-class Standing:
-    """What a user is and may do on a target, for a token to be judged by."""
-
-    user: Row
-    project: ProjectOfToken | None
-    is_revoked: bool
-    """Whether any token of the chain was revoked."""
-    roles: Sequence[str]
-    """Ids of those that are assigned on the target."""
-    role_names: Mapping[str, str]
-    implied: Mapping[str, Sequence[str]]
-    """Which roles each directly implies, by id."""
-
-
-async def standing(
-    session: Session, user_id: str, *, project_id: str | None, target_id: str | None, audit_ids: Sequence[str]
-) -> Standing | None:
-    """Fetch all that a token stands on; None where there is no such user. One statement."""
-    values = {"user": user_id, "project": project_id, "target": target_id, "audit_ids": list(audit_ids)}
-    row = await session.first(_STANDING, values, of=Row)
-    if row is None:
-        return None
-    implied: dict[str, list[str]] = {}
-    for prior, follows in row["implied"] or ():
-        implied.setdefault(prior, []).append(follows)
-    return Standing(
-        user=row,
-        project=None
-        if row["project_id"] is None
-        else ProjectOfToken(
-            id=row["project_id"],
-            name=row["project_name"],
-            domain_id=row["project_domain_id"],
-            domain_name=row["project_domain_name"],
-            enabled=row["project_enabled"],
-        ),
-        is_revoked=row["revoked"] > 0,
-        roles=[role for (role,) in row["direct"] or ()],
-        role_names=dict(row["role_names"] or ()),
-        implied=implied,
-    )
-
-
-async def roles_of(session: Session, user_id: str, target_id: str) -> list[Row]:
+async def roles_of(session: Session, user_id: str, target_id: str) -> list[RoleRow]:
     """Fetch the roles that are assigned to a user on a project or the system, without the implied ones."""
     return await session.all(
         sa.select(roles)
         .join(assignments, assignments.c.role_id == roles.c.id)
         .where(assignments.c.user_id == user_id, assignments.c.target_id == target_id)
         .order_by(roles.c.name),
-        of=Row,
+        of=RoleRow,
     )
 
 
 async def role_graph(session: Session) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Fetch the names of all roles by id, and which roles each directly implies."""
-    names = {row["id"]: row["name"] for row in await session.all(sa.select(roles.c.id, roles.c.name), of=Row)}
+    names = dict(await session.rows(sa.select(roles.c.id, roles.c.name)))
     implies: dict[str, list[str]] = {}
-    for row in await session.all(sa.select(implied_roles), of=Row):
-        implies.setdefault(row["prior_id"], []).append(row["implied_id"])
+    for prior, implied in await session.rows(sa.select(implied_roles.c.prior_id, implied_roles.c.implied_id)):
+        implies.setdefault(prior, []).append(implied)
     return names, implies
 
 
-async def assigned(session: Session, filters: Mapping[str, str]) -> list[Row]:
+class NamedAssignment(TypedDict):
+    """An assignment with the names of all that it speaks of."""
+
+    user_id: str
+    target_id: str
+    role_id: str
+    role_name: str
+    user_name: str
+    user_domain_id: str
+    user_domain_name: str
+    project_name: str | None
+    project_domain_id: str | None
+    project_domain_name: str | None
+
+
+async def assigned(session: Session, filters: Mapping[str, str]) -> list[NamedAssignment]:
     """Fetch assignments, filtered by `user_id`, `target_id` and `role_id`, with the names of all they speak of."""
     user_domain, project_domain = domains.alias(), domains.alias()
     query = (
@@ -349,7 +333,9 @@ async def assigned(session: Session, filters: Mapping[str, str]) -> list[Row]:
         .outerjoin(project_domain, project_domain.c.id == projects.c.domain_id)
         .order_by(assignments.c.target_id, assignments.c.user_id, roles.c.name)
     )
-    return await session.all(query.where(*(assignments.c[name] == value for name, value in filters.items())), of=Row)
+    return await session.all(
+        query.where(*(assignments.c[name] == value for name, value in filters.items())), of=NamedAssignment
+    )
 
 
 async def assign(session: Session, user_id: str, target_id: str, role_id: str) -> None:
@@ -371,44 +357,34 @@ async def unassign(session: Session, user_id: str, target_id: str, role_id: str)
     )
 
 
-async def projects_of(session: Session, user_id: str) -> list[Row]:
+async def projects_of(session: Session, user_id: str) -> list[ProjectRow]:
     """Fetch the enabled projects on which a user has any role."""
     mine = sa.select(assignments.c.target_id).where(assignments.c.user_id == user_id)
     return await session.all(
-        sa.select(projects).where(projects.c.id.in_(mine), projects.c.enabled).order_by("name"), of=Row
+        sa.select(projects).where(projects.c.id.in_(mine), projects.c.enabled).order_by("name"), of=ProjectRow
     )
 
 
-KEPT = timedelta(days=1)
-"""For how long a revocation outlives its token: a clock that ran ahead and is set back must not revive the token."""
-AT_ONCE = 1000
-"""Revocations that one transaction forgets."""
+class CatalogEntry(TypedDict):
+    """An endpoint with its service."""
+
+    id: str
+    service_id: str
+    interface: str
+    region_id: str | None
+    url: str
+    enabled: bool
+    extra: Mapping[str, object] | None
+    type: str
+    name: str
 
 
-async def revoke(session: Session, audit_id: str, expires_at: datetime, user_id: str) -> None:
-    """Refuse a token until it would have expired anyway."""
-    await ensure(session, revocations, [{"audit_id": audit_id, "expires_at": expires_at, "user_id": user_id}])
-
-
-async def revoked_of(session: Session, user_id: str) -> int:
-    """Count the revocations of one user's tokens that are kept."""
-    mine = sa.select(sa.func.count()).select_from(revocations).where(revocations.c.user_id == user_id)
-    return int(await session.scalar(mine))
-
-
-async def purge_revocations(session: Session, before: datetime) -> int:
-    """Forget revocations of tokens that had expired a day before a moment, at most `AT_ONCE`. Returns how many went."""
-    c = revocations.c
-    old = await session.scalars(sa.select(c.audit_id).where(c.expires_at < before - KEPT).limit(AT_ONCE))
-    return await session.changed(sa.delete(revocations).where(c.audit_id.in_(old))) if old else 0
-
-
-async def catalog(session: Session) -> list[Row]:
+async def catalog(session: Session) -> list[CatalogEntry]:
     """Fetch the enabled endpoints with their services, in the order in which a catalog shows them."""
     return await session.all(
         sa.select(endpoints, services.c.type, services.c.name)
         .join(services, services.c.id == endpoints.c.service_id)
         .where(endpoints.c.enabled, services.c.enabled)
         .order_by(services.c.type, services.c.id, endpoints.c.interface, endpoints.c.id),
-        of=Row,
+        of=CatalogEntry,
     )
