@@ -19,6 +19,8 @@ CLASSES_MEANT_OTHERWISE = {
     "WiresPackets": "a facet, which says what its object does",
     "NamedInDomain": "a domain of identity",
     "DomainValues": "a domain of identity",
+    "ProjectOfDomain": "a domain of identity",
+    "UserOfDomain": "a domain of identity",
     "Domain": "what libvirt calls a guest, in its driver",
     "DomainDisk": "what libvirt calls a guest, in its driver",
     "InstanceExtraSpecs": "the filter has the public name AggregateInstanceExtraSpecsFilter",

@@ -86,8 +86,8 @@ def _check(hint: Any) -> Check:
         return lambda value: type(value) in (int, float)
     if hint is NoneType:
         return lambda value: value is None
-    if hint in (bool, int, str, list):  # a bool is no int here
-        return lambda value: type(value) is hint
+    if hint is int:  # a bool is none here
+        return lambda value: type(value) is int
     return lambda value: isinstance(value, hint)
 
 
