@@ -11,7 +11,7 @@ from novakit.store.engine import Session
 _HERE = sa.and_(servers.c.host.is_not(None), servers.c.deleted_at.is_(None))
 
 
-class HostLoad(TypedDict):
+class LoadOfHost(TypedDict):
     """What the servers of a host add up to."""
 
     host: str
@@ -33,7 +33,7 @@ class HostedServer(TypedDict):
     name: str
 
 
-async def sums(session: Session) -> list[HostLoad]:
+async def sums(session: Session) -> list[LoadOfHost]:
     """Sum up the servers of each host that has any."""
     c = servers.c
     busy = sa.case((c.task_state.is_not(None), 1), else_=0)
@@ -49,7 +49,7 @@ async def sums(session: Session) -> list[HostLoad]:
         )
         .where(_HERE)
         .group_by(c.host),
-        of=HostLoad,
+        of=LoadOfHost,
     )
 
 

@@ -24,7 +24,7 @@ decisions = sa.Table(
 """`outcome` is placed or refused; `record` is the whole of it as plain data."""
 
 
-class DecisionRecord(TypedDict, total=False):
+class StoredDecision(TypedDict, total=False):
     """What of a decision as plain data is read by name; the rest is only shown."""
 
     asked: Mapping[str, object]
@@ -41,7 +41,7 @@ class DecisionRow(TypedDict):
     project_id: str
     outcome: str
     at: datetime
-    record: DecisionRecord
+    record: StoredDecision
 
 
 MOST_OF_PROJECT = 2000
