@@ -16,7 +16,8 @@ from novakit.conductor.verbs.create import CREATE
 from novakit.conductor.work import HandedOver, Seen
 from novakit.store import Store, operations
 from novakit.store.compute import servers
-from novakit.store.engine import Row
+from novakit.store.compute.servers import ServerRow
+from novakit.store.operations import OperationRow
 from tests.functional.compute_api.conftest import Api
 from tests.functional.compute_api.test_keypairs import KEY
 from tests.support.stores import store_on
@@ -49,10 +50,10 @@ async def desk(store: Store, compute: Any) -> Desk:
     return desk
 
 
-async def _rows(store: Store) -> tuple[list[Row], list[Row]]:
+async def _rows(store: Store) -> tuple[list[OperationRow], list[ServerRow]]:
     async with store.read() as session:
         asked = await session.all(
-            sa.select(operations.operations).order_by(operations.operations.c.number), of=sa.RowMapping
+            sa.select(operations.operations).order_by(operations.operations.c.number), of=OperationRow
         )
         return asked, await servers.some(session, [row["server_id"] for row in asked])
 

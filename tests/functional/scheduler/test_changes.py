@@ -14,8 +14,8 @@ from novakit.scheduler.picture.groups import Groups
 from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session
 from novakit.store.compute import server_groups
-from novakit.store.engine import Row
 from novakit.store.placement import inventories, resource_providers, traits
+from novakit.store.placement.tables import CountedInventory
 from novakit_hookspecs.hosts import Inventory
 
 
@@ -70,7 +70,9 @@ class Interrupted(Placement):
 
     is_away = False
 
-    async def inventories(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, Row]]:
+    async def inventories(
+        self, session: Session, ids: Iterable[str] | None = None
+    ) -> dict[str, dict[str, CountedInventory]]:
         if self.is_away:
             self.is_away = False
             raise ConnectionError("the database is away")

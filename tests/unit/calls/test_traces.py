@@ -8,12 +8,12 @@ from novakit.calls.decisions import DecisionRequest
 from novakit.calls.traces import SchedulerTrace, TracedAsk, TracedEvent, lines
 from novakit.scheduler.whatif.lines import read
 from novakit.scheduler.whatif.trace import events
-from novakit.store.engine import Row
+from novakit.store.scheduler.decisions import DecisionRow
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def _row(server: str, seconds: float, **record: object) -> Row:
+def _row(server: str, seconds: float, **record: object) -> DecisionRow:
     at = NOON + timedelta(seconds=seconds)
     outcome = "placed" if "host" in record else "refused"
     return {"server_id": server, "project_id": "p", "at": at, "outcome": outcome, "record": record}

@@ -25,7 +25,7 @@ from novakit.conductor.requests import Handover
 from novakit.conductor.verb import Step, Verb
 from novakit.conductor.work import Commit, Failed, HandedOver, Memory, Postponed, Rewind, Seen, Work
 from novakit.store import Session, Store, operations
-from novakit.store.engine import Row
+from novakit.store.operations import OperationRow
 from tests.support.stores import sqlite_store
 
 WITHIN = 30.0
@@ -136,10 +136,10 @@ async def _ask(store: Store, *kinds: str, server: str = "a-server") -> list[str]
     return ids
 
 
-async def _row(store: Store, operation_id: str) -> Row:
+async def _row(store: Store, operation_id: str) -> OperationRow:
     async with store.read() as session:
         row = await session.first(
-            sa.select(operations.operations).where(operations.operations.c.id == operation_id), of=sa.RowMapping
+            sa.select(operations.operations).where(operations.operations.c.id == operation_id), of=OperationRow
         )
     assert row is not None
     return row
@@ -152,12 +152,12 @@ async def _until(true: Callable[[], Awaitable[Any]]) -> Any:
     return answer
 
 
-async def _ended(store: Store, *ids: str) -> list[Row]:
-    async def all_ended() -> list[Row] | None:
+async def _ended(store: Store, *ids: str) -> list[OperationRow]:
+    async def all_ended() -> list[OperationRow] | None:
         rows = [await _row(store, each) for each in ids]
         return rows if all(row["finished_at"] for row in rows) else None
 
-    rows: list[Row] = await _until(all_ended)
+    rows: list[OperationRow] = await _until(all_ended)
     return rows
 
 

@@ -17,7 +17,7 @@ from novakit.conductor import outcomes
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store import Session, Store, operations
-from novakit.store.engine import Row
+from novakit.store.operations import OperationRow
 from tests.support.stores import sqlite_store
 
 OWNER, OTHER = "this engine", "another engine"
@@ -71,10 +71,10 @@ async def _leased(store: Store, count: int = 1, owner: str = OWNER) -> list[Work
     return [Work.of(row, (), Memory) for row in taken]
 
 
-async def _row(store: Store, work: Work[Memory]) -> Row:
+async def _row(store: Store, work: Work[Memory]) -> OperationRow:
     async with store.read() as session:
         row = await session.first(
-            sa.select(operations.operations).where(operations.operations.c.id == work.id), of=sa.RowMapping
+            sa.select(operations.operations).where(operations.operations.c.id == work.id), of=OperationRow
         )
     assert row is not None
     return row

@@ -10,7 +10,7 @@ import pytest
 from novakit.context import SERVICE, RequestContext
 from novakit.image import Images
 from novakit.image.records import DEACTIVATED, NewImage
-from novakit.store.engine import Row
+from novakit.store.images import ImageRow
 from tests.support.stores import sqlite_store
 
 
@@ -21,7 +21,7 @@ class SlowReader(Images):
     gate: asyncio.Event | None = None
     read: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    async def visible(self, context: RequestContext, image_id: str) -> Row:
+    async def visible(self, context: RequestContext, image_id: str) -> ImageRow:
         row = await super().visible(context, image_id)
         if self.gate is not None:
             self.read.set()

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.store import Store, operations
-from novakit.store.engine import Row
+from novakit.store.operations import OperationRow
 from tests.support.stores import sqlite_store
 
 
@@ -61,7 +61,7 @@ async def leased(store: Store, owner: str, count: int = 1) -> list[str]:
     return [row["id"] for row in taken]
 
 
-async def row_of(store: Store, id: str) -> Row:
+async def row_of(store: Store, id: str) -> OperationRow:
     async with store.read() as session:
         (row,) = [row for row in await operations.unfinished(session) if row["id"] == id]
     return row
@@ -130,7 +130,7 @@ async def test_of_an_operation_that_ended_nothing_is_written_renewed_or_cancelle
         done = {"state": "done", "finished_at": ended}
         assert await operations.change_many(session, "one", dict.fromkeys(ids, done)) == dict.fromkeys(ids, False)
     async with store.read() as session:
-        before = await session.all(sa.select(operations.operations).order_by("number"), of=sa.RowMapping)
+        before = await session.all(sa.select(operations.operations).order_by("number"), of=OperationRow)
     assert [row["owner"] for row in before] == ["one"] * count
     async with store.write() as session:
         assert await operations.change_many(session, "one", {id: {"step": "late"} for id in ids}) == {}
@@ -138,7 +138,7 @@ async def test_of_an_operation_that_ended_nothing_is_written_renewed_or_cancelle
         for row in before:
             assert await operations.cancel(session, row["server_id"]) == []
     async with store.read() as session:
-        assert await session.all(sa.select(operations.operations).order_by("number"), of=sa.RowMapping) == before
+        assert await session.all(sa.select(operations.operations).order_by("number"), of=OperationRow) == before
 
 
 async def test_a_delete_cancels_what_is_open_of_its_own_server_and_not_itself(store: Store) -> None:
