@@ -208,7 +208,7 @@ _SERVER_GROUPS = (
 _GROUPS_OF_FEW = _SERVER_GROUPS.where(_OF_SERVERS)
 
 
-class _PortOfServer(TypedDict):
+class _OfServer(TypedDict):
     id: str
     server_id: str
     project_id: str
@@ -227,7 +227,7 @@ class _PortOfServer(TypedDict):
     """Ids and names."""
 
 
-class PortOfServer(_PortOfServer):
+class PortOfServer(_OfServer):
     """A port of a server with one of its addresses, or bare where it has none."""
 
     subnet_id: str | None
@@ -239,7 +239,7 @@ class PortOfServer(_PortOfServer):
     host_routes: str | None
 
 
-class AddressOfPort(_PortOfServer):
+class AddressOfPort(_OfServer):
     """A port of a server with one of its addresses, as a number, and the subnet of that; lists are JSON text."""
 
     subnet_id: str
