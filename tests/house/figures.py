@@ -5,7 +5,7 @@ import io
 import re
 import tokenize
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -89,9 +89,17 @@ def comments() -> Figure:
     return Figure("comments per 1,000 lines of the core", _per_thousand(found, _core()), "no number", None)
 
 
+NAMES_OF_ANY = frozenset({"Any", "RowMapping"})
+"""`Any`, and what of a library is a mapping of it: SQLAlchemy's row, of whose columns nothing is known."""
+
+
+def _uses_of_any(one: Source) -> int:
+    return len(re.findall(rf"\b({'|'.join(sorted(NAMES_OF_ANY))})\b", one.text))
+
+
 def uses_of_any() -> Figure:
-    """Count how often the word `Any` stands in the code, in imports, annotations that are texts and comments, too."""
-    by_place = {one.place: len(re.findall(r"\bAny\b", one.text)) for one in sources()}
+    """Count how often a name of `Any` stands in the code, in imports, annotations that are texts and comments, too."""
+    by_place = {one.place: _uses_of_any(one) for one in sources()}
     return _of_any("`Any` per 1,000 lines", by_place)
 
 
@@ -100,7 +108,7 @@ def uses_of_aliases_of_any() -> Figure:
 
     Names are taken for aliases where a module of ours defines them or imports them from one that does.
     """
-    aliases = {_module(one): _aliases(one, {"Any"}) for one in sources()}
+    aliases = {_module(one): _aliases(one, NAMES_OF_ANY) for one in sources()}
     by_place = {}
     for one in sources():
         imported = {
@@ -112,7 +120,7 @@ def uses_of_aliases_of_any() -> Figure:
         }
         mine = aliases[_module(one)] | imported
         uses = sum(isinstance(node, ast.Name) and node.id in mine for node in ast.walk(one.tree))
-        by_place[one.place] = len(re.findall(r"\bAny\b", one.text)) + uses
+        by_place[one.place] = _uses_of_any(one) + uses
     return _of_any("the same with names that stand for it", by_place)
 
 
@@ -123,13 +131,15 @@ def _module(one: Source) -> str:
     return ".".join(part for part in parts[start:] if part != "__init__")
 
 
-def _aliases(one: Source, known: set[str]) -> set[str]:
+def _aliases(one: Source, known: Collection[str]) -> set[str]:
     """Return the names at the top of a module that are types made of what is known."""
     found: set[str] = set()
     for node in one.tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name, made = node.targets[0].id, {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
-            if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", name) and made & (known | found):
+            name, parts = node.targets[0].id, list(ast.walk(node.value))
+            made = {each.id for each in parts if isinstance(each, ast.Name)}
+            made |= {each.attr for each in parts if isinstance(each, ast.Attribute)}
+            if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", name) and made & {*known, *found}:
                 found.add(name)
     return found
 

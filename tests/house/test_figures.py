@@ -71,6 +71,13 @@ def test_every_use_of_any_counts_and_so_does_its_import(monkeypatch: pytest.Monk
     assert _measured(monkeypatch, figures.uses_of_any, text).value == 1000
 
 
+def test_a_row_without_a_type_counts_as_any_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Row = sa.RowMapping\n\ndef a(b: Row) -> Row: ...\nc: sa.RowMapping\n"
+    assert _measured(monkeypatch, figures.uses_of_any, text).value == 500
+    # Beside the two, the name where it is defined and its two uses.
+    assert _measured(monkeypatch, figures.uses_of_aliases_of_any, text).value == 1250
+
+
 def test_uses_of_a_name_that_stands_for_any_count_where_it_is_imported_too(monkeypatch: pytest.MonkeyPatch) -> None:
     defines = "Document = dict[str, Any]\nPage = list[Document]\ndef a(b: Document) -> Page: ...\n"
     uses = "from novakit.module0 import Document\na: Document = {}\nPlain = dict[str, object]\nb: Plain = {}\n"
