@@ -117,5 +117,6 @@ class Policy:
         # A token without a scope does what every scope may do, such as reading its own user, and nothing else.
         if rule.scopes and scope not in rule.scopes and not (scope is None and set(ANY_SCOPE) <= set(rule.scopes)):
             return False
-        about = own(context) if target is None else target
+        asked = self.asks(rule.name)
+        about = own(context) if target is None else {one: target[one] for one in asked if one in target}
         return self._checks.allow(rule.name, about, credentials(context))

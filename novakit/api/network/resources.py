@@ -5,7 +5,7 @@ those. So a thing is described, and the rule asked about it, where an operator's
 nothing is spent on that elsewhere.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -207,11 +207,33 @@ async def _described(
 
 
 def _one(resource: Resource[D, N, C], view: View, parents: Mapping[tuple[str, str], View]) -> Target:
-    about: dict[str, str | bool | None] = {}
     own = dict(view)
+    kinds = {resource.one: own, resource.many: own}
     for key, parent in resource.part_of.items():
         name = view.get(key)
         if isinstance(name, str) and (found := parents.get((key, ids.kept(name)))):
-            about |= described(parent.one, parent.many, found)
+            kinds |= {parent.one: found, parent.many: found}
             own |= {name: found[name] for name in resource.inherits}
-    return {**about, **described(resource.one, resource.many, own), **{key: plain(value) for key, value in own.items()}}
+    return _Description(own, kinds)
+
+
+@attrs.frozen
+class _Description(Mapping[str, str | bool | None]):
+    """A target, worked out as far as a rule asks for it: lists have thousands of things, and a rule asks little."""
+
+    own: View
+    kinds: Mapping[str, View]
+    """What is told under the name of a kind, as in `network:project_id`."""
+
+    def __getitem__(self, name: str) -> str | bool | None:
+        if name in self.own:
+            return plain(self.own[name])
+        kind, _, attribute = name.partition(":")
+        return plain(self.kinds[kind][attribute])
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from (f"{kind}:{name}" for kind, view in self.kinds.items() for name in view)
+
+    def __len__(self) -> int:
+        return len(self.own) + sum(map(len, self.kinds.values()))

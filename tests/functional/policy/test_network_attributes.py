@@ -9,8 +9,10 @@ import attrs
 import pytest
 
 from novakit.api.services import default_checks, told
-from novakit.policy import PolicyFile
+from novakit.context import RequestContext, Target
+from novakit.policy import Policy, PolicyFile, PolicyRule
 from novakit.policy.personas import MINE
+from novakit.policy.rules import GIVEN
 from tests.functional.policy.cloud import Cloud
 
 Make = Callable[..., Awaitable[str]]
@@ -195,8 +197,21 @@ async def test_tags_and_interfaces_are_kept_by_attributes_of_the_thing(ruled: Ru
         assert found == statuses
 
 
-async def test_all_rules_asked_of_each_thing_let_what_the_defaults_let(ruled: Ruled) -> None:
-    """Where a rule that the others refer to is changed, each thing is asked about, and the answers stay."""
+async def test_all_rules_asked_of_each_thing_let_what_the_defaults_let(
+    ruled: Ruled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a rule that the others refer to is changed, each thing is asked about, and the answers stay.
+
+    What is told of them is what a policy file may ask for.
+    """
+    heard: set[str] = set()
+    decide = Policy._decide
+
+    def listen(self: Policy, context: RequestContext, rule: PolicyRule, target: Target | None) -> bool:
+        heard.update(target or ())
+        return decide(self, context, rule, target)
+
+    monkeypatch.setattr(Policy, "_decide", listen)
     network = await ruled.make("network", name="open", shared=True)
     foreign = await ruled.cloud.thing("port", "another")
     for kind in ("port", "subnet", "router", "floatingip", "security_group", "security_group_rule"):
@@ -208,3 +223,5 @@ async def test_all_rules_asked_of_each_thing_let_what_the_defaults_let(ruled: Ru
         assert await ruled.status("GET", path("port", foreign)) == 404
         assert await ruled.status("DELETE", path(kind, key)) == 204
         ruled.say("")
+    assert {"port:device_owner", "network:name", "subnets:router:external", "security_group:project_id"} <= heard
+    assert heard <= GIVEN | told()
