@@ -3,10 +3,35 @@
 Domain code raises these; each API turns them into its own shape in one place.
 """
 
+import os
+import re
 from http import HTTPStatus
 
 RETRY_AFTER = 2
 """Seconds after which to ask again for what cannot be answered now."""
+MOST_SAID = 300
+"""Characters of what an error says that a sentence repeats."""
+
+
+def in_words(error: BaseException) -> str:
+    """Return what an error says, as a part of a sentence: one line without full stop, and no name of a Python class.
+
+    An error that says nothing, as a bare TimeoutError does, is given the words that its class is called by.
+    """
+    if isinstance(error, OSError) and type(error).__str__ is OSError.__str__ and error.errno is not None:
+        about = f": {error.filename}" if error.filename else ""
+        said = f"{error.strerror or os.strerror(error.errno)}{about}"
+    elif isinstance(error, KeyError) and error.args:
+        said = f"{error.args[0]} is missing"
+    else:
+        said = str(error)
+    said = " ".join(said.split()).rstrip(".")
+    return said[:MOST_SAID] or kind_in_words(error)
+
+
+def kind_in_words(error: BaseException) -> str:
+    """Return what kind of error it is, for what may not repeat its text: `connection refused error`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", type(error).__name__).lower()
 
 
 class NovakitError(Exception):

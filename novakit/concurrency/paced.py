@@ -11,6 +11,7 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.errors import in_words
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,6 @@ class Paced:
             try:
                 await self.work()
             except Exception as error:  # a border: the work of one round must not end all that come after it
-                log.warning("work due after changes failed", work=self.name, why=repr(error))
+                log.warning("work due after changes failed", work=self.name, why=in_words(error))
             ended = world.monotonic()
             self._next = ended + max(self.settle, (ended - began) * self.share)

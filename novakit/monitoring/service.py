@@ -19,7 +19,7 @@ from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import RequestTally, tallies_of
 from novakit.plughost import PluginHost
 from novakit.store import Store
-from novakit.store.faults import NO_SCHEMA, lacks_schema
+from novakit.store.faults import NO_SCHEMA, lacks_schema, shown
 
 log = structlog.get_logger(__name__)
 
@@ -131,12 +131,12 @@ class Monitoring:
             async with asyncio.timeout(WITHIN):
                 return await self.hosts.census()
         except TimeoutError:
-            return f"The store did not answer within {WITHIN:g} s."
+            return f"The database did not answer within {WITHIN:g} s."
         except Exception as error:
-            log.warning("the store does not answer", exc_info=error)
+            log.warning("the database does not answer", exc_info=error)
             if lacks_schema(error):
                 return NO_SCHEMA
-            return f"The store does not answer: {type(error).__name__}."
+            return f"The database does not answer: {shown(error).removeprefix('the database failed: ')}."
 
     async def _rooms(self) -> dict[str, Room]:
         """Read what hosts last reported of the file systems of their directories; nothing where the store is silent."""
@@ -144,7 +144,7 @@ class Monitoring:
             async with asyncio.timeout(WITHIN):
                 return await self.hosts.rooms()
         except Exception as error:
-            log.info("what hosts said of their disks could not be read", why=type(error).__name__)
+            log.info("what hosts said of their disks could not be read", why=shown(error))
             return {}
 
     async def _metrics(self, request: web.Request) -> web.Response:

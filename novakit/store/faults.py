@@ -5,12 +5,13 @@ bare errors of the operating system.
 """
 
 import errno
+import os
 import socket
 import sqlite3
 
 import sqlalchemy as sa
 
-from novakit.errors import InsufficientStorage, NovakitError, Unavailable
+from novakit.errors import InsufficientStorage, NovakitError, Unavailable, in_words, kind_in_words
 
 _PASSING = ("08", "40", "53", "55P03", "57P", "25P03")
 """How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, a server that goes down."""
@@ -93,13 +94,23 @@ def as_reply(error: BaseException) -> NovakitError | None:
     """Return what another role is told, which may show it to a client: as `as_answer`, and no statement of SQL."""
     answer = as_answer(error)
     if answer is None and isinstance(error, _OF_DATABASE):
-        return NovakitError("The database did not do it; the log says why.", kind=type(error).__name__)
+        return NovakitError("The database could not do this; the service's log says why.", kind=type(error).__name__)
     return answer
 
 
 def shown(error: BaseException) -> str:
-    """Return what an operation keeps of an error that nobody foresaw: of one of the database its kind alone."""
-    return type(error).__name__ if isinstance(error, _OF_DATABASE) else repr(error)
+    """Return an error in words, for operators: of one of the database its kind alone, as its words may quote SQL."""
+    return _of_database(error) if isinstance(error, _OF_DATABASE) else in_words(error)
+
+
+def _of_database(error: BaseException) -> str:
+    if is_full(error):
+        return "the database's disk is full"
+    if lacks_schema(error):
+        return "the database has no schema"
+    original = getattr(error, "orig", None) or error
+    code = getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", None)
+    return f"the database failed: {kind_in_words(error)}{f' ({code})' if code else ''}"
 
 
 def on_connecting(error: BaseException) -> StoreAway | None:
@@ -109,7 +120,7 @@ def on_connecting(error: BaseException) -> StoreAway | None:
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError | TimeoutError) or state.startswith(_PASSING) or is_passing(error):
         # What the error says may hold an address or a name of the operator's; users get its kind.
-        return StoreAway(_known(error) or type(error).__name__)
+        return StoreAway(_known(error) or kind_in_words(error))
     return None
 
 
@@ -118,6 +129,10 @@ def _known(error: BaseException) -> str | None:
         return "the name of its host is not known"
     if isinstance(error, ConnectionError) and "rejected SSL" in str(error):
         return "it offers no TLS, which ssl in its URL asks for"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return os.strerror(error.errno).lower() if error.errno else "no connection"
     return None
 
 
@@ -143,7 +158,7 @@ def hide_values(engine: sa.Engine) -> None:
         if isinstance(context.original_exception, TimeoutError):
             # Whoever waits on this connection again waits in vain: it is dropped, and so are those made before it.
             context.is_disconnect = True
-            return StoreAway(type(context.original_exception).__name__)
+            return StoreAway("no answer in time")
         seen: BaseException | None = context.original_exception
         while seen is not None:
             _scrub(seen)

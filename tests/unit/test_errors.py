@@ -1,5 +1,6 @@
 """Each error has the status that the public APIs give it."""
 
+import errno
 import inspect
 
 import pytest
@@ -48,3 +49,21 @@ def test_an_error_keeps_its_sentence_and_the_word_that_clients_match_on(name: st
     )
     assert (told.kind, told.headers) == ("NetworkNotFound", {"Retry-After": "1"})
     assert isinstance(plain, errors.NovakitError)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("it is\n gone."), "it is gone"),
+        (KeyError("id"), "id is missing"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "No such file or directory: /x"),
+        (OSError(errno.ENOSPC, ""), "No space left on device"),
+        (OSError("the disk is away"), "the disk is away"),
+        (TimeoutError(), "timeout error"),
+        (ConnectionResetError(), "connection reset error"),
+        (OSError(), "os error"),
+        (ValueError("x" * 1000), "x" * 300),
+    ],
+)
+def test_an_error_is_a_part_of_a_sentence_that_names_no_class(error: Exception, words: str) -> None:
+    assert errors.in_words(error) == words

@@ -16,6 +16,7 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.errors import kind_in_words
 from novakit.store.compute import hosts
 from novakit.store.compute.hosts import HostSign
 from novakit.store.engine import Session, Store
@@ -44,7 +45,7 @@ class Liveness:
                 async with store.read() as session:
                     await self.look(session)
             except Exception as error:
-                log.warning("hosts' signs of life could not be read", why=type(error).__name__)
+                log.warning("hosts' signs of life could not be read", why=kind_in_words(error))
             await asyncio.sleep(self.look_every)
 
     async def look(self, session: Session) -> None:

@@ -87,10 +87,8 @@ class WriteAheadLog:
         fault = ""
         try:
             self._sync()
-        except OSError as error:
-            fault = error.strerror or str(error)
         except Exception as error:  # a border: raised here it would end the thread, and nobody would hear of it
-            fault = repr(error)
+            fault = errors.in_words(error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(self._end, waiting, fault)
 

@@ -69,12 +69,13 @@ def test_what_passes_is_503_with_a_time_and_what_is_full_is_507(error: Exception
 def test_no_statement_leaves_the_log(error: sa.exc.StatementError) -> None:
     told = faults.as_reply(error)
     assert told is not None and "SELECT" in str(error)
-    assert told.kind == faults.shown(error) == type(error).__name__ and "SELECT" not in str(told)
+    assert told.kind == type(error).__name__
+    assert "SELECT" not in str(told) + faults.shown(error) and faults.shown(error).startswith("the database failed: ")
 
 
 def test_other_errors_are_told_and_shown_as_they_are() -> None:
     error = ValueError("x")
-    assert faults.as_reply(error) is None and faults.shown(error) == "ValueError('x')"
+    assert faults.as_reply(error) is None and faults.shown(error) == "x"
 
 
 def test_a_full_disk_of_postgresql_is_said_to_take_no_deletions_and_sqlites_asks_for_some() -> None:
