@@ -110,12 +110,11 @@ class Agent(HostCalls):
         Raises Refused with a remedy when the host cannot be used, and Fault for a driver that breaks.
         """
         self.membership.open()
-        for plugin, driver in ((self.driver_plugin, self.driver), (self.network_plugin, self.network)):
-            await opening.prepare_host(self.waits, plugin, driver)
-        await opening.open_driver(
-            self.waits, self.network_plugin, self.network, f"network driver {self.network_plugin.name}"
-        )
-        await opening.open_driver(self.waits, self.driver_plugin, self.driver, f"virt driver {self.spec.name}")
+        virt, network = f"virt driver {self.spec.name}", f"network driver {self.network_plugin.name}"
+        await opening.prepare_host(self.waits, self.driver_plugin, self.driver, virt)
+        await opening.prepare_host(self.waits, self.network_plugin, self.network, network)
+        await opening.open_driver(self.waits, self.network_plugin, self.network, network)
+        await opening.open_driver(self.waits, self.driver_plugin, self.driver, virt)
         self.images.open()
         self.images.users.append(self._images_in_use)
         await asyncio.to_thread(self.notes_kept.open)
@@ -269,7 +268,7 @@ class Agent(HostCalls):
 
     async def _building(self, plan: BuildPlan) -> Guest:
         if self.notes_kept.version(plan.guest.id):
-            raise Refused(f"{self.host} already has a finished guest of server {plan.guest.id}")
+            raise Refused(f"The host already has a finished guest of server {plan.guest.id}.")
         build = self._builds[plan.guest.id] = StoppableWork()
         try:
             with build:
@@ -328,7 +327,7 @@ class Agent(HostCalls):
         async def remove() -> None:
             guests = await self._ask_driver("guests", self.driver.guests(), 30)
             if server in self._builds or any(each.id == server for each in guests):
-                raise Refused(f"{self.host} has a guest of {server}: see `novakit guest list`")
+                raise Refused(f"The host has a guest of server {server}; see `novakit guest list`.")
             await self._remove(server)
 
         await self._turns.take(server, remove)
@@ -373,7 +372,7 @@ class Agent(HostCalls):
         try:
             yield
         except NotFound as error:
-            raise Refused(f"The guest is not on {self.host} any more: {error}") from error
+            raise Refused(f"The guest is not on its host any more: {error}") from error
 
     def _bring(self, server: str, to: Power, grace: float) -> Awaitable[Guest]:
         driver = self.driver
@@ -383,7 +382,7 @@ class Agent(HostCalls):
             return driver.suspend(server)
         if to in (Power.RUNNING, Power.SHUTDOWN):
             return driver.set_power(server, to, grace)
-        raise Refused(f"The driver of {self.host} cannot bring a guest to {to.value}.")
+        raise Refused(f"This host's driver cannot bring a guest to {to.value}.")
 
     async def console_log(self, server: str, max_bytes: int) -> bytes:
         if not isinstance(self.driver, LogsConsole):

@@ -159,7 +159,7 @@ class ImageCache:
             await asyncio.to_thread(part.chmod, 0o444)
             await asyncio.to_thread(durable.publish, part, path)
         except (BusError, aiohttp.ClientError, TimeoutError) as error:
-            raise Busy(f"The image could not be fetched: {error or type(error).__name__}", 2.0) from error
+            raise Busy(f"The image could not be fetched: {errors.in_words(error)}", 2.0) from error
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
 

@@ -28,6 +28,7 @@ import attrs
 import structlog
 
 from novakit import durable
+from novakit.errors import in_words
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +119,7 @@ class DurableJournal:
                 if error.errno not in NO_FILE:
                     # Python names the descriptor, or nothing, where the file could be opened and not read.
                     raise OSError(error.errno, error.strerror, str(self.path)) from error
-                log.warning("a file cannot be read; it is kept aside", file=str(self.path), why=str(error))
+                log.warning("a file cannot be read; it is kept aside", file=str(self.path), why=in_words(error))
                 return {}
             self._take(there := scan(content))
             self._is_sound = not there.damage
@@ -126,7 +127,7 @@ class DurableJournal:
                 try:
                     self._write_anew({})
                 except OSError as error:
-                    log.warning("a damaged file could not be written anew", file=str(self.path), why=str(error))
+                    log.warning("a damaged file could not be written anew", file=str(self.path), why=in_words(error))
             return {key: _value(text) for key, text in there.lines(content).items()}
 
     def change(self, changes: Mapping[str, bytes | None]) -> None:
@@ -204,7 +205,7 @@ class DurableJournal:
             self._write_anew({})
         except OSError as error:
             # Nothing is lost: where there is no room for a second file the first one grows on.
-            log.info("a file could not be written anew", file=str(self.path), why=str(error))
+            log.info("a file could not be written anew", file=str(self.path), why=in_words(error))
 
     def _write_anew(self, new: Mapping[str, bytes]) -> None:
         """Have the file hold what counts and nothing else; the old one or the new one is there, whatever happens."""

@@ -14,6 +14,7 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.errors import in_words
 from novakit_hookspecs.findings import Finding, Verdict
 
 log = structlog.get_logger(__name__)
@@ -217,7 +218,7 @@ class Measuring:
                 self._silent.discard(name)
             except (OSError, ValueError, IndexError) as error:
                 if name not in self._silent:
-                    log.warning("a monitor cannot measure", monitor=name, why=str(error))
+                    log.warning("a monitor cannot measure", monitor=name, why=in_words(error))
                 self._silent.add(name)
         return found
 
@@ -230,6 +231,6 @@ def _finding(name: str, monitor: Monitor) -> Finding:
     try:
         found, remedy = monitor.examine()
     except (OSError, ValueError, IndexError) as error:
-        found, remedy = f"nothing can be measured: {error}", f'leave "{name}" out of compute_monitors'
+        found, remedy = f"nothing can be measured: {in_words(error)}", f'leave "{name}" out of compute_monitors'
     verdict = Verdict.WARN if remedy else Verdict.OK
     return Finding(check=f"monitor {name}", verdict=verdict, found=found, remedy=remedy)

@@ -25,6 +25,7 @@ from novakit.agent.journal import ASIDE, NO_FILE, DurableJournal
 from novakit.calls.host import GuestNote, NetworksNote
 from novakit.concurrency.gather import Gather
 from novakit.concurrency.threads import to_its_end
+from novakit.errors import in_words
 from novakit_hookspecs.plain import to_plain, to_record
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ class GuestNotes:
             self._take_over()
         except OSError as error:
             # As on a full disk, on which an agent has to start so that guests can be deleted.
-            log.warning("notes of guests stay in files of their own", guests=sorted(self._older), why=str(error))
+            log.warning("notes of guests stay in files of their own", guests=sorted(self._older), why=in_words(error))
 
     def version(self, server: str) -> str | None:
         """Return which version of a guest's note is kept; None for no note."""
@@ -151,7 +152,7 @@ class GuestNotes:
             return None
         except (OSError, ValueError, TypeError, LookupError) as error:
             _require_lasting(error, path)
-            log.warning("the note of networks cannot be read", file=str(path), why=str(error))
+            log.warning("the note of networks cannot be read", file=str(path), why=in_words(error))
             return None
 
     async def _change(self, changed: Sequence[_NoteChange | None]) -> Sequence[None]:
@@ -181,7 +182,7 @@ class GuestNotes:
                 note = _read(path.stem, durable.read(path))
             except OSError as error:
                 _require_lasting(error, path)
-                log.warning("the note of a guest cannot be read", guest=path.stem, why=str(error))
+                log.warning("the note of a guest cannot be read", guest=path.stem, why=in_words(error))
                 note = None
             if note is None:
                 self._unreadable[path.stem] = path
@@ -219,7 +220,7 @@ def _read(server: str, content: bytes) -> GuestNote | None:
         if note.server != server:
             raise ValueError(f"it is that of {note.server}")
     except (ValueError, TypeError, LookupError) as error:
-        log.warning("the note of a guest cannot be read", guest=server, why=str(error))
+        log.warning("the note of a guest cannot be read", guest=server, why=in_words(error))
         return None
     return note
 

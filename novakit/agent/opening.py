@@ -14,11 +14,11 @@ OPEN_WITHIN = 600.0
 """Seconds for which a driver may open, or start what it needs; libvirt with a broken KVM takes a minute."""
 
 
-async def prepare_host(waits: Waits, plugin: Plugin, driver: VirtDriver | NetworkDriver) -> None:
-    """Have a driver start what it needs on the host, if it has anything to start."""
+async def prepare_host(waits: Waits, plugin: Plugin, driver: VirtDriver | NetworkDriver, name: str) -> None:
+    """Have a driver start what it needs on the host, if anything; it is called by `name` where somebody waits."""
     if not isinstance(driver, PreparesHost):
         return
-    async with waits.on(f"{type(driver).__name__} to start what it needs on this host"):
+    async with waits.on(f"the {name} to start what it needs on this host"):
         said = await guarded(plugin, "prepare_host", driver.prepare_host(), OPEN_WITHIN)
     for sentence in said:
         log.info("prepared the host", did=sentence)

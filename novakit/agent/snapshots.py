@@ -12,6 +12,7 @@ from novakit import durable
 from novakit.calls.host import ImageTarget
 from novakit.concurrency.threads import to_its_end
 from novakit.disk.pieces import pieces
+from novakit.errors import in_words
 from novakit_hookspecs.errors import Busy, Refused
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class SnapshotFiles:
         part = self._path(server, operation, "part")
         disk_format = await copy(str(part))
         if disk_format not in _READY:
-            raise Refused(f"The driver wrote a snapshot as {disk_format[:20]!r}; images are qcow2 or raw.")
+            raise Refused(f"The driver wrote a snapshot in the format {disk_format[:20]!r}; images are qcow2 or raw.")
         ready = self._path(server, operation, disk_format)
         await to_its_end(durable.publish, part, ready)
         return ready
@@ -56,11 +57,11 @@ class SnapshotFiles:
             ):
                 # A conflict says that an earlier try did fill the image, and only its answer was lost.
                 if 400 <= answer.status < 500 and answer.status != 409:
-                    raise Refused(f"The image service refused the snapshot with {answer.status}.")
+                    raise Refused(f"The image service refused the snapshot (HTTP {answer.status}).")
                 if answer.status != 409:
                     answer.raise_for_status()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Busy(f"The snapshot could not be uploaded: {error or type(error).__name__}", 2.0) from error
+            raise Busy(f"The snapshot could not be uploaded: {in_words(error)}", 2.0) from error
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def discard(self, server: str) -> None:

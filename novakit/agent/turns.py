@@ -13,7 +13,7 @@ import attrs
 
 from novakit.agent.membership import Membership
 from novakit.disk import means_full
-from novakit.errors import InsufficientStorage
+from novakit.errors import InsufficientStorage, in_words
 
 T = TypeVar("T")
 
@@ -45,9 +45,8 @@ class GuestTurns:
                 # However a driver says it: the request is not at fault, and another host may have room.
                 if isinstance(error, InsufficientStorage) or not means_full(error):
                     raise
-                said = str(error).rstrip(".") or type(error).__name__
                 raise InsufficientStorage(
-                    f"A disk of the host {self.host} is full: {said}. Make room there, first in"
+                    f"A disk of the host {self.host} is full: {in_words(error)}. Make room there, first in"
                     f" {self.membership.directory}; until then such work goes to other hosts."
                 ) from error
 

@@ -30,6 +30,7 @@ from novakit import durable, world
 from novakit.bus import topologies
 from novakit.calls.host import Kept, Wired
 from novakit.concurrency.threads import to_its_end
+from novakit.errors import in_words
 from novakit_hookspecs.networks import Applied, Network, Router, Topology, Vif
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,9 @@ class Wires:
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, LookupError) as error:
-            log.warning("the file that says how guests were wired cannot be read", file=str(self.path), why=str(error))
+            log.warning(
+                "the file that says how guests were wired cannot be read", file=str(self.path), why=in_words(error)
+            )
 
     def take(self, mark: str) -> AnsweredTopology | None:
         """Give out what was answered under a mark, once; None where it is not known here.
@@ -137,7 +140,7 @@ class Wires:
             # The next round tries again: disks are full for a while.
             self._is_written = False
             log.warning(
-                "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
+                "the file that says how guests are wired could not be written", file=str(self.path), why=in_words(error)
             )
 
 
