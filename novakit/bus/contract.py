@@ -38,6 +38,7 @@ from novakit.bus.interface import (
     not_permitted,
 )
 from novakit.bus.repeats import KeptAnswers, Repeat
+from novakit.errors import in_words
 from novakit_hookspecs.plain import to_plain, to_record
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Method:
                     sent = body[name]
                     given[name] = sent.record if isinstance(sent, Sealed) else kind.read(sent)
                 except (TypeError, ValueError, LookupError) as error:
-                    raise BadCall(f"{self.name} was not understood: {name}: {error}.") from error
+                    raise BadCall(f"{self.name} was not understood: {name}: {in_words(error)}.") from error
         return given
 
 
@@ -270,7 +271,9 @@ def _read_answer(method: Method, who: str, plain: object) -> object:
             bounds.check(plain, "the answer")
         return method.answer.read(plain)
     except (TypeError, ValueError, LookupError) as error:
-        raise BadAnswer(f"{who} answered {method.name} with what was not understood: {error}.") from error
+        raise BadAnswer(
+            f"{who} answered {method.name} with something that cannot be read: {in_words(error)}."
+        ) from error
 
 
 def serve(

@@ -29,6 +29,7 @@ from novakit.bus.interface import BusError, Handler, Message, Unreachable, check
 from novakit.bus.memory import MemoryBus, MemoryParticipant
 from novakit.bus.places import HostPace, HostPlaces
 from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, BadFrame, NotANewQuestion, Wire
+from novakit.errors import in_words
 
 log = structlog.get_logger(__name__)
 
@@ -164,11 +165,11 @@ class LocalHub:
         except (BadFrame, orjson.JSONDecodeError, KeyError, TypeError, BusError) as error:
             # A warning, so that it is folded: a host that comes back at once to do it again writes few lines.
             identity = joined and joined.participant.identity
-            log.warning("a bus participant is disconnected", identity=identity, why=repr(error)[:300])
+            log.warning("a bus participant is disconnected", identity=identity, why=in_words(error))
             if isinstance(error, NotANewQuestion):
-                wire.send(t="refused", why=str(error))
+                wire.send(t="refused", why=in_words(error))
         except (*ENDED, TimeoutError) as error:
-            log.info("bus connection ended", identity=joined and joined.participant.identity, why=repr(error))
+            log.info("bus connection ended", identity=joined and joined.participant.identity, why=in_words(error))
         finally:
             self._wires.discard(wire)
             if joined:
@@ -193,7 +194,10 @@ class LocalHub:
         stamp = self.enrolments.admits(identity, str(hello.get("credential", "")))
         why = ""
         if stamp is None:
-            why = f"the credential is not that of {identity[:80]}, or it was rotated or revoked"
+            why = (
+                f"the credential is not that of {identity[:80]}, or it was rotated or revoked; make a new one with"
+                " `novakit host rotate` or `novakit role rotate`, and copy it to that process"
+            )
         elif not await self._is_free(identity):
             why = f"another process is joined as {identity}; stop it first, or give this one another name"
         if stamp is None or why:

@@ -21,7 +21,7 @@ from novakit.bus.interface import (
 )
 from novakit.bus.memory import tell
 from novakit.bus.wire import ENDED, Answering, Asking, Wire
-from novakit.errors import ConfigError
+from novakit.errors import ConfigError, in_words
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +127,7 @@ class LocalBus:
             try:
                 await self._connection()
             except (*ENDED, KeyError, ConfigError) as error:
-                log.info("bus not connected", identity=self.identity, why=str(error) or repr(error))
+                log.info("bus not connected", identity=self.identity, why=in_words(error))
             self._tried.set()
             await asyncio.sleep(min(0.5 * 2**self._refusals, PATIENCE) if self.refused else 0.2)
 

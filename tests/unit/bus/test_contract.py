@@ -145,10 +145,10 @@ async def test_only_the_roles_that_are_declared_may_call(config: Config) -> None
     [
         ({}, "order needs wish."),
         ({"wish": {}}, "wish: Wish needs name."),
-        ({"wish": {"name": 7}}, "wish: Wish.name: expected str, not int."),
-        ({"wish": {"name": "a", "count": True}}, "wish: Wish.count: expected int, not bool."),
-        ({"wish": ["a"]}, "wish: expected an object for Wish, not list."),
-        ({"wish": {"name": "a"}, "patience": "x"}, "patience: expected float, not str."),
+        ({"wish": {"name": 7}}, "wish: Wish.name: expected a text, not a whole number."),
+        ({"wish": {"name": "a", "count": True}}, "wish: Wish.count: expected a whole number, not true or false."),
+        ({"wish": ["a"]}, "wish: expected an object for Wish, not a list."),
+        ({"wish": {"name": "a"}, "patience": "x"}, "patience: expected a number, not a text."),
     ],
 )
 async def test_what_is_missing_or_of_another_type_is_refused_with_a_sentence(
@@ -171,7 +171,7 @@ async def test_an_answer_that_is_none_is_an_error_in_the_name_of_who_gave_it(con
 
     bus = MemoryBus()
     bus.join("shop.a").serve("shop.a", {"order": order})
-    with pytest.raises(BadAnswer, match=r"shop\.a answered order with what was not understood: Wish needs name"):
+    with pytest.raises(BadAnswer, match=r"shop\.a answered order with something that cannot be read: Wish needs name"):
         await client(Shop, bus.join("api"), config, "a").order(Wish(name="tea"))
 
 
