@@ -21,6 +21,16 @@ _Turn = Callable[[Any], Any]
 """Turns a value whose type is known by its `_Kind` only, while the program runs."""
 
 _ATOMS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
+_WORDS: Mapping[type, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+    dict: "an object",
+    list: "a list",
+}
+"""What errors call a value: plain data comes as JSON and TOML, whose writers know no Python."""
 
 
 def to_plain(value: object) -> Any:
@@ -98,7 +108,7 @@ def _reader(kind: _Kind, tolerant: bool) -> _Turn:
 def _not_null(kind: _Kind, read: _Turn) -> _Turn:
     def read_some(plain: object) -> object:
         if plain is None:
-            raise TypeError(f"expected {kind}, not null")
+            raise TypeError(f"expected {_called(kind)}, not null")
         return read(plain)
 
     return read_some
@@ -134,16 +144,26 @@ def _bare(kind: _Kind) -> frozenset[type]:
     return frozenset(found | ({type(None)} & {*kinds}))
 
 
+def _called(kind: _Kind) -> str:
+    """Return what an error calls a type."""
+    origin: _Kind = typing.get_origin(kind) or kind
+    if origin in _WORDS:
+        return _WORDS[origin]
+    if issubclass(origin, Mapping):
+        return _WORDS[dict]
+    return _WORDS[list] if issubclass(origin, Collection) else str(origin.__name__)
+
+
 def _object(plain: object) -> Mapping[object, object]:
     if not isinstance(plain, Mapping):
-        raise TypeError(f"expected an object, not {type(plain).__name__}")
+        raise TypeError(f"expected an object, not {_called(type(plain))}")
     return plain
 
 
 def _list(plain: object) -> Iterable[object]:
     # Text can be iterated over, too, and would become a list of its letters.
     if not isinstance(plain, list | tuple | set | frozenset):
-        raise TypeError(f"expected a list, not {type(plain).__name__}")
+        raise TypeError(f"expected a list, not {_called(type(plain))}")
     return plain
 
 
@@ -163,14 +183,14 @@ def _simple_reader(kind: _Kind, tolerant: bool) -> _Turn:
             return plain
         if kind is float and type(plain) is int:
             return float(plain)
-        raise TypeError(f"expected {kind.__name__}, not {type(plain).__name__}")
+        raise TypeError(f"expected {_called(kind)}, not {_called(type(plain))}")
 
     return read
 
 
 def _bytes(plain: object) -> bytes:
     if not isinstance(plain, str):
-        raise TypeError(f"expected text, not {type(plain).__name__}")
+        raise TypeError(f"expected a text, not {_called(type(plain))}")
     return plain.encode("latin-1")
 
 
@@ -181,7 +201,7 @@ def _record_reader(kind: _Kind, tolerant: bool) -> _Turn:
 
     def read(plain: object) -> object:
         if type(plain) is not dict and not isinstance(plain, Mapping):
-            raise TypeError(f"expected an object for {kind.__name__}, not {type(plain).__name__}")
+            raise TypeError(f"expected an object for {kind.__name__}, not {_called(type(plain))}")
         if not fields:  # only now, as a record may hold records of its own kind
             hints = typing.get_type_hints(kind)
             bare.update({field.name: _bare(hints[field.name]) for field in attrs.fields(kind)})
