@@ -2,7 +2,10 @@
 
 
 class Refused(Exception):
-    """What was asked can never work here; the core does not repeat it, and shows the sentence to the user."""
+    """What was asked can never work here; the core does not repeat it, and shows the sentence to the user.
+
+    The user is shown neither the host's name nor the directories of paths, which administrators read in the details.
+    """
 
 
 class NotFound(Exception):
