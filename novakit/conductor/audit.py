@@ -120,7 +120,7 @@ def _image_file(name: str) -> AuditFinding:
         kind="image file",
         name=name,
         owner=name.partition(".")[0],
-        problem="No image has it: the database is older than it is, or does not know it.",
+        problem="No image has this file: the database is an older backup, or another one.",
         remedy=_FILE.format(name=name),
     )
 
@@ -287,7 +287,7 @@ def _guests(store: Picture, found: Mapping[str, HostContents], busy: set[str]) -
                 continue
             finding = partial(AuditFinding, kind="guest", name=guest, host=host, owner=guest)
             if server is not None:
-                problem = f"Its server is to run on {server['host'] or 'no host'}."
+                problem = f"Its server is on {server['host'] or 'no host'}."
                 if row is not None:
                     problem += f" {row['why']}"
                 remedy = _LEFT.format(id=guest) if row is not None else _UNDECIDED
@@ -340,7 +340,7 @@ def _holdings(store: Picture, found: Mapping[str, HostContents], busy: set[str])
             remains = kind in OF_GUESTS and bool(owner) and owner not in has.guests
             if server is not None:
                 if server["host"] != host:
-                    problem = f"Its server is to run on {server['host'] or 'no host'}."
+                    problem = f"Its server is on {server['host'] or 'no host'}."
                     remedy = _REMAINS.format(id=owner) if remains else _BESIDE
                     yield finding(problem=problem, remedy=remedy, is_removable=remains)
                 elif kind == "device" and not _is_claimed(store, host, name, owner):
@@ -415,5 +415,5 @@ def _foreign(store: Picture) -> Iterator[AuditFinding]:
                 host=names.get(store.roots.get(rows[0]["provider_id"], "")),
                 owner=rows[0]["project_id"],
                 problem=f"{rows[0]['type'] or 'A consumer without a type'} holds {_amounts(_total(rows))}.",
-                remedy="It was claimed through the Placement API; whoever claimed it must delete the allocation there.",
+                remedy="It was claimed through the Placement API, and its client must delete the allocation there.",
             )

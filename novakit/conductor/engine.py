@@ -22,6 +22,7 @@ import structlog
 from novakit import tracing, world
 from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.calls.counts import ConductorCounts, OperationCounts
+from novakit.calls.refusals import for_owner
 from novakit.compute.states import UndefinedMove
 from novakit.concurrency.deadlines import Deadline
 from novakit.conductor.guests import age
@@ -37,10 +38,10 @@ from novakit.store.faults import is_passing, shown
 
 log = structlog.get_logger(__name__)
 
-OVERTAKEN = "The server has changed since this was asked for."
+OVERTAKEN = "The server has changed since this was asked for; look at it, and ask again if this is still wanted."
 """What a server's owner is told of a change that an older backup has open, and nobody asks for any more."""
 
-UNKNOWN = Failure("An internal error happened.", details="why it failed is not known any more")
+UNKNOWN = Failure("This failed, and why is not known any more. Try again.", details="no reason was kept with the operation")
 """Why an operation is taken back whose row does not say so."""
 
 REST = 0.5
@@ -211,7 +212,7 @@ class Engine:
         verb = self.verbs.get(row["kind"])
         if verb is None:
             log.error(
-                "an operation of an unknown kind waits; another version of novakit made it",
+                "an operation of an unknown kind waits: another version of novakit made it, and must end it",
                 operation=row["id"],
                 kind=row["kind"],
             )
@@ -280,7 +281,7 @@ class Engine:
                 failure = None if undoing else self._failure(verb, work, error, silent)
                 if failure is not None and verb.tireless:
                     why = failure.message
-                    log.warning("a step that must work failed", operation=work.id, kind=verb.kind, why=why)
+                    log.warning("a step failed and is tried until it works", operation=work.id, kind=verb.kind, why=why)
                     failure = None
                 if failure is None:
                     await self._postpone(work, error, silent)
@@ -312,15 +313,21 @@ class Engine:
                 waited = world.monotonic() - silent if silent is not None else 0.0
                 if waited < self.patience:
                     return None
-                return Failure("The host did not answer.", details=f"silent for {waited:.0f} s: {error}")
+                return Failure(
+                    f"The host did not answer. {_advice(work)}", details=f"silent for {waited:.0f} s: {error}"
+                )
             case RemoteBusy():
                 return None
             case RemoteError():
-                return _as_failure(error)
+                return _as_failure(work, error)
             case UndefinedMove():
                 return _as_changed(error)
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
-        return None if is_passing(error) else Failure("An internal error happened.", details=shown(error))
+        if is_passing(error):
+            return None
+        said = f"An error in the service ended '{work.kind}'. {_advice(work)}"
+        found = f"{shown(error)}; the conductor's log has more under the request id {work.request_id}"
+        return Failure(said, details=found)
 
     async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork, following: AnyStep | None) -> None:
         place, started = f"{verb.kind}/{step.name}", world.monotonic()
@@ -423,15 +430,24 @@ class Engine:
 
 def _why(error: Exception) -> dict[str, object]:
     """Return why the store did not do it: in a word where that passes by itself, else with all that is known."""
-    return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
+    return {"why": shown(error)} if is_passing(error) else {"exc_info": error}
 
 
 def _as_changed(error: UndefinedMove) -> Failure:
-    return Failure("The state of the server was changed meanwhile.", code=409, details=str(error))
+    said = "The state of the server was changed meanwhile; look at it, and ask again if this is still wanted."
+    return Failure(said, code=409, details=str(error))
 
 
-def _as_failure(error: RemoteError) -> Failure:
-    message = str(error) if isinstance(error, RemoteRefused) else "The host could not do it."
-    if error.kind == InsufficientStorage.__name__:
-        message = "The host's disk is full."
+def _as_failure(work: AnyWork, error: RemoteError) -> Failure:
+    if isinstance(error, RemoteRefused):
+        message = for_owner(str(error), work.memory.host)
+    elif error.kind == InsufficientStorage.__name__:
+        message = f"The host's disk is full. {_advice(work)}"
+    else:
+        message = f"The host could not do '{work.kind}'. {_advice(work)}"
     return Failure(message, details=f"{error.kind}: {error}")
+
+
+def _advice(work: AnyWork) -> str:
+    """Return what a server's owner can do about a failure that only the operator can read more of."""
+    return f"Try again, or give the operator the request id {work.request_id}."

@@ -26,7 +26,7 @@ from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.compute import servers
 from novakit.store.engine import Session
-from novakit.store.faults import is_passing
+from novakit.store.faults import is_passing, shown
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class Outcomes:
                 await self._write_now(work, later.commits, {"step": step})
             except Exception as error:
                 # It stays unwritten; whatever is written next comes upon the same, and then it counts.
-                log.debug("the end of a step is not written yet", operation=work.id, why=repr(error))
+                log.debug("the end of a step is not written yet", operation=work.id, why=shown(error))
             else:
                 work.unwritten = None
 
@@ -129,7 +129,7 @@ class Outcomes:
         outcome = await self._writing(progress)
         while outcome is not None and is_passing(outcome) and not self.stopping:
             # Given up here, the operation would stand still until its lease runs out, long after the store is back.
-            log.warning("the outcome of a step waits for the store", operation=work.id, why=type(outcome).__name__)
+            log.warning("the outcome of a step waits for the store", operation=work.id, why=shown(outcome))
             await asyncio.sleep(RETRY)
             outcome = await self._writing(progress)
         if outcome is not None:

@@ -33,6 +33,7 @@ from novakit.calls.host import NOTHING_KEPT, HostCalls, Kept, Wired
 from novakit.concurrency.bounded import BoundedMemory
 from novakit.conductor.work import Postponed
 from novakit.network import Networks
+from novakit.store.faults import shown
 from novakit_hookspecs.networks import Applied, Topology, Vif
 
 log = structlog.get_logger(__name__)
@@ -205,7 +206,7 @@ class Wiring:
                 return
             log.error("topologies could not be read", hosts=sorted(rounds), exc_info=error)
             for host, each in rounds.items():
-                _fail(each, Postponed(f"The network of {host} is not ready: {error!r}"))
+                _fail(each, Postponed(f"The network of {host} is not ready: {shown(error)}"))
             return
         for host, each in rounds.items():
             self._pushing[host] = world.spawn(
@@ -232,7 +233,7 @@ class Wiring:
             _fail(current, error)
         except Exception as error:
             log.error("topology of a host could not be pushed", host=host, exc_info=error)
-            _fail(current, Postponed(f"The network of {host} is not ready: {error!r}"))
+            _fail(current, Postponed(f"The network of {host} is not ready: {shown(error)}"))
         finally:
             if not current.awaited and not _serves(topology):
                 ended = asyncio.get_running_loop().time()
@@ -280,7 +281,7 @@ class Wiring:
             for place in range(0, len(made), TOGETHER):
                 await self.networks.record_late(dict(made[place : place + TOGETHER]))
         except Exception as error:  # a border: they are behind then, and are pushed to again
-            log.warning("what hosts made of news could not be recorded", hosts=len(made), why=repr(error))
+            log.warning("what hosts made of news could not be recorded", hosts=len(made), why=shown(error))
 
     async def _give(self, host: str, topology: Topology, kept: Kept) -> tuple[Applied, bool]:
         """Have a host apply a topology, and return all that became of it.

@@ -95,17 +95,17 @@ async def _replaced(session: Session, id: str) -> bool:
         return False
     row = await servers.lock(session, id)
     if row is None or row["host"] is not None or await operations.unfinished(session, [id]):
-        raise errors.Conflict("The database has a server of this id already.")
+        raise errors.Conflict("The database has a server with this id; delete that one first, or remove the guest.")
     return True
 
 
 async def _row(session: Session, host: str, guest: Guest, note: Note, asked: AdoptionRequest) -> dict[str, Any]:
     known = await hosts.host(session, host)
     if known is None:
-        raise errors.Conflict(f"The host {host} has not reported yet.")
+        raise errors.Conflict(f"The host {host} has not reported yet; start its agent, and try again.")
     project_id = asked.project_id or note.server.project_id
     if await identity.by_id(session, identity.projects, project_id) is None:
-        raise errors.Conflict(f"Its project {project_id} is not in this database; name another one.")
+        raise errors.Conflict(f"Its project {project_id} is not in this database; name another one with --project.")
     user = await identity.by_id(session, identity.users, note.server.user_id)
     user_id = note.server.user_id if user is not None or asked.user_id is None else asked.user_id
     server, now = note.server, world.now()
@@ -132,7 +132,10 @@ async def _require_image(session: Session, row: Mapping[str, Any]) -> None:
     if not id or await images.visible(session, id, None, everything=True) is None:
         return
     if await images.visible(session, id, row["project_id"], everything=False) is None:
-        raise errors.Conflict(f"Its note, which is not sealed, names the image {id}, which its project may not see.")
+        raise errors.Conflict(
+            f"Its note, which is not sealed, names the image {id}, which its project may not see; share the image with"
+            " that project, or adopt the guest for another one."
+        )
 
 
 async def _hints(session: Session, server: NotedServer, project_id: str) -> dict[str, object]:

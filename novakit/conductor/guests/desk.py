@@ -63,7 +63,8 @@ class Desk:
         except errors.NovakitError as error:
             return Settled(why=error.message)
         except (KeyError, TypeError, ValueError) as error:
-            return Settled(why=f"Its host's note of networks cannot be used: {error!r}")
+            why = f"Its host's note of networks is damaged: {errors.in_words(error)}. Adopt it with --without-ports."
+            return Settled(why=why)
         log.warning("a guest was adopted", host=row["host"], guest=guest, by=asked.user_id, left=left)
         return Settled(left=tuple(left))
 

@@ -20,6 +20,7 @@ import attrs
 import orjson
 
 from novakit.calls.host import GuestNote, NetworksNote
+from novakit.errors import in_words
 from novakit.network import PortInfo
 from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.records import NotedAddress, NotedPort
@@ -194,7 +195,7 @@ def read(kept: GuestNote) -> Note:
     try:
         note = to_record(orjson.loads(kept.text), Note, tolerant=True)
     except (TypeError, LookupError, orjson.JSONDecodeError) as error:
-        raise ValueError(f"The note of {kept.server} cannot be read: {error}.") from error
+        raise ValueError(f"The note of {kept.server} cannot be read: {in_words(error)}.") from error
     if note.server.id != kept.server:
         raise ValueError(f"The note of {kept.server} is that of {note.server.id}.")
     return note
@@ -205,7 +206,7 @@ def read_networks(kept: NetworksNote) -> NotedNetworks:
     try:
         return to_record(orjson.loads(kept.text), NotedNetworks, tolerant=True)
     except (TypeError, LookupError, orjson.JSONDecodeError) as error:
-        raise ValueError(f"The note of networks cannot be read: {error}.") from error
+        raise ValueError(f"The note of networks cannot be read: {in_words(error)}.") from error
 
 
 def moment(text: str) -> datetime:

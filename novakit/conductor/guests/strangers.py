@@ -57,7 +57,7 @@ SHARE = 64
 """Strangers of a host that are recorded however many others have: hostile hosts that come first take none of them."""
 MOST_AROUND = 1000
 """Ids of what stands around the guests of a host that audits pass over."""
-ELSEWHERE = "Its server is to run on {}: it may be newer than this database, or left over."
+ELSEWHERE = "Its server is on {}: the guest may be newer than this database, or left over."
 
 
 @attrs.frozen

@@ -402,7 +402,7 @@ async def _image_source(parts: Parts, host: str, image_id: str | None) -> ImageS
     try:
         image = await parts.images.get(SERVICE, image_id)
     except NotFound as error:
-        raise Failed("The image was deleted before the server was built.") from error
+        raise Failed("The image was deleted before the server was built; use another image.") from error
     if image.status == DEACTIVATED:
         raise Failed(f"The image {image.id} is deactivated: nothing is built from it until it is active again.")
     if image.sha256 is None or image.size is None or image.disk_format is None:

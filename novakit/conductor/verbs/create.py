@@ -88,7 +88,7 @@ async def wire(work: Work[Creating], parts: Parts) -> Commit:
             zone=str(work.memory.zone),
         )
     except errors.NovakitError as error:
-        raise Failed(f"The network could not be set up: {error.message}", details=repr(error)) from error
+        raise Failed(f"The network could not be set up: {error.message}", details=f"{host}: {error.message}") from error
     # Host and ports are committed by now; what others commit until the guest is asked for need not be waited for.
     work.seen.commits = parts.store.commits
     if work.memory.networks:

@@ -65,7 +65,7 @@ async def upload(work: Work[Shelving], parts: Parts) -> Commit:
     try:
         found = await parts.images.visible(SERVICE, work.id)
     except errors.NotFound as error:
-        raise Failed("The image of the server was deleted before it was complete.") from error
+        raise Failed("The image of the server was deleted before it was complete; shelve the server again.") from error
     if found["status"] == "queued":
         name = work.host
         ticket = parts.tickets.issue(name, work.id, UPLOAD, lifetime=uploading(parts.config.agent.snapshot_within))

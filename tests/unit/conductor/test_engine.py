@@ -29,6 +29,7 @@ from novakit.store.operations import OperationRow
 from tests.support.stores import sqlite_store
 
 WITHIN = 30.0
+ADVICE = "Try again, or give the operator the request id req-1."
 Do = Callable[["Work[Notes]"], Awaitable[Commit | None]]
 
 
@@ -540,7 +541,7 @@ async def test_what_would_begin_again_is_taken_back_where_somebody_has_set_the_s
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("place"), diary.step("build", do=build))):
         (row,) = await _ended(store, operation)
-    why = "The state of the server was changed meanwhile."
+    why = "The state of the server was changed meanwhile; look at it, and ask again if this is still wanted."
     assert (row["state"], row["reason"], row["attempt"]) == ("failed", why, 1)
     assert diary.lines == ["place", "place written", "build", f"undo place: {why}", "undo place written"]
 
@@ -576,7 +577,7 @@ async def test_patience_with_a_silent_host_ends_and_what_was_done_is_taken_back(
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("ask", do=ask)), patience=0.0):
         (row,) = await _ended(store, operation)
-    assert diary.lines == ["ask", "undo ask: The host did not answer.", "undo ask written"]
+    assert diary.lines == ["ask", f"undo ask: The host did not answer. {ADVICE}", "undo ask written"]
     assert row["state"] == "failed"
 
 
@@ -585,8 +586,10 @@ async def test_patience_with_a_silent_host_ends_and_what_was_done_is_taken_back(
     [
         (Failed("No valid host was found.", details="3 hosts"), "No valid host was found."),
         (RemoteRefused("Refused", "The image is not safe to boot."), "The image is not safe to boot."),
-        (RemoteError("KeyError", "'secret path'"), "The host could not do it."),
-        (ValueError("a bug"), "An internal error happened."),
+        (RemoteRefused("Refused", "the plan /var/lib/x/plan.json is damaged"), "the plan plan.json is damaged"),
+        (RemoteError("InsufficientStorage", "A disk of the host a is full."), f"The host's disk is full. {ADVICE}"),
+        (RemoteError("KeyError", "'secret path'"), f"The host could not do 'make'. {ADVICE}"),
+        (ValueError("a bug"), f"An error in the service ended 'make'. {ADVICE}"),
     ],
 )
 async def test_the_owner_reads_a_sentence_and_no_internals(
@@ -609,7 +612,8 @@ async def test_no_statement_of_the_database_is_kept_with_an_operation(store: Sto
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("fail", do=fail, shown_as="fail"))):
         (row,) = await _ended(store, operation)
-    assert row["events"][0]["details"] == "StatementError" and "secrets" not in repr(row)
+    told = row["events"][0]["details"]
+    assert told.startswith("the database failed: statement error;") and "secrets" not in repr(row)
 
 
 async def test_what_is_to_be_taken_back_is_also_where_its_row_does_not_say_why(store: Store, diary: Diary) -> None:
