@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -13,8 +13,11 @@ from novakit.request_spec.implied import implied
 from novakit.resource_classes import canonical
 from novakit_fit.device_request import devices
 from novakit_fit.numa_request import BadTopology, requested_cells
+from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.trees import RequestGroup
+
+T = TypeVar("T")
 
 _NUMBERS = ("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "count")
 _TEXTS = ("server_id", "project_id", "user_id", "request_id", "flavor_name")
@@ -54,13 +57,16 @@ def from_plain(body: Mapping[str, object]) -> Ask:
         fields.pop(name, None)
     fields.setdefault("server_id", "")
     if fields.get("image") is not None:
-        fields["image"] = _image(fields["image"])
+        fields["image"] = _record("image", fields["image"], ImageAsk, {})
     if fields.get("group") is not None:
-        fields["group"] = _group(fields["group"])
+        fields["group"] = _record("group", fields["group"], GroupAsk, {"policy": ""})
     for name in ("extra_specs", "hints", "resources", "server_hosts"):
         fields[name] = fields.get(name) or {}
         if not isinstance(fields[name], Mapping):
             raise errors.BadRequest(f"{name} of a request for a host must be an object.")
+    for name, amount in fields["resources"].items():
+        if type(amount) is not int:
+            raise errors.BadRequest(f"{name} in the resources of a request for a host must be a whole number.")
     return checked(Ask(**fields))
 
 
@@ -97,23 +103,13 @@ def checked(ask: Ask) -> Ask:
     return complete(ask)
 
 
-def _image(body: Mapping[str, Any]) -> ImageAsk:
-    return ImageAsk(
-        id=str(body.get("id") or ""),
-        properties={str(name): str(value) for name, value in (body.get("properties") or {}).items()},
-        min_ram_mb=int(body.get("min_ram_mb") or 0),
-        min_disk_gb=int(body.get("min_disk_gb") or 0),
-        disk_format=str(body.get("disk_format") or "")[:16],
-    )
-
-
-def _group(body: Mapping[str, Any]) -> GroupAsk:
-    return GroupAsk(
-        id=str(body["id"]),
-        policy=str(body.get("policy") or ""),
-        hosts={str(name): int(count) for name, count in (body.get("hosts") or {}).items()},
-        max_server_per_host=body.get("max_server_per_host"),
-    )
+def _record(name: str, plain: object, kind: type[T], defaults: Mapping[str, object]) -> T:
+    try:
+        return to_record({**defaults, **plain} if isinstance(plain, dict) else plain, kind)
+    except (TypeError, ValueError) as error:
+        raise errors.BadRequest(
+            f"The {name} of a request for a host is not valid: {errors.in_words(error)}."
+        ) from error
 
 
 def complete(ask: Ask) -> Ask:

@@ -236,7 +236,7 @@ def _ask(plain: Mapping[str, object]) -> Ask:
     except errors.BadRequest as error:
         raise WrongLine(f"cannot be asked: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WrongLine(f"cannot be asked: {type(error).__name__}: {error}") from error
+        raise WrongLine(f"cannot be asked: {errors.in_words(error)}") from error
     return ask
 
 

@@ -36,7 +36,12 @@ def asked(server: str, at: float = 0, memory_mb: int = 1024, **more: Any) -> dic
         (b'{"at": -1, "release": "x"}', "has -1 as `at`; it takes seconds"),
         (b'{"at": 0.5, "release": "x"}', "is at 0.5 s, before the event above it"),
         (b'{"ask": {"colour": 1}, "at": 2}', "cannot be asked: A request for a host has no field colour"),
-        (b'{"at": 2, "ask": {"server_id": "s", "resources": {"VCPU": "1"}}}', "cannot be asked: TypeError"),
+        (
+            b'{"at": 2, "ask": {"server_id": "s", "resources": {"VCPU": "1"}}}',
+            "cannot be asked: VCPU in the resources of a",
+        ),
+        (b'{"at": 2, "ask": {"server_id": "s", "image": 7}}', "expected an object for ImageAsk, not a whole number"),
+        (b'{"at": 2, "ask": {"server_id": "s", "group": {}}}', "The group of a request for a host is not valid"),
         (b'{"at": 2, "ask": {"server_id": "s", "vcpus": -1}}', "vcpus of a request for a host must be a number"),
     ],
 )
