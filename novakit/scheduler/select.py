@@ -366,8 +366,8 @@ class Scheduler:
             if len(waiting.conflicts) >= self.limits.tries:
                 one.decision.placed = False
                 one.decision.message = (
-                    f"No valid host was found. {len(waiting.conflicts)} times others took the host while this server "
-                    "was being placed; try again."
+                    f"No valid host was found. Other requests took the chosen host {len(waiting.conflicts)} times while"
+                    " this server was being placed; try again."
                 )
                 one.decision.add(message=one.decision.message, conflicts=tuple(waiting.conflicts), host=None)
                 async with self.store.write() as session:

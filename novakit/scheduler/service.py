@@ -24,7 +24,7 @@ from novakit.scheduler.pipeline.steps import AnyPipelineStep
 from novakit.scheduler.plugins import offered
 from novakit.scheduler.select import Scheduler
 from novakit.store import Store
-from novakit.store.faults import is_passing
+from novakit.store.faults import is_passing, shown
 from novakit_hookspecs.errors import Busy
 from novakit_hookspecs.scheduling import Ask
 
@@ -106,7 +106,7 @@ class SchedulerService(SchedulerCalls):
             return tuple(await self.scheduler.select([self._checked(one) for one in asks], earlier or {}))
         except Exception as error:
             if is_passing(error):
-                raise Busy(f"The database could not take the claim just now: {type(error).__name__}.") from error
+                raise Busy(f"The database could not take the claim just now: {shown(error)}.") from error
             raise
 
     async def dry_run(self, ask: Ask) -> DecisionRecord:

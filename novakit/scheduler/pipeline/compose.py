@@ -12,6 +12,7 @@ from novakit.config.options import LARGEST
 from novakit.config.quoting import named, quoted
 from novakit.plughost import GROUPS as PLUGIN_GROUPS
 from novakit.plughost.build import fill_any, lacks
+from novakit.plughost.harvest import describe
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.steps import PipelineStep, Spec
@@ -245,7 +246,7 @@ def _steps(
             work = spec.build(filled)
         except Exception as error:
             composed.fault(
-                what, spec.name, f"{spec.name} of {offer.plugin} could not be built: {error!r}", wanted=wanted
+                what, spec.name, f"{spec.name} of {offer.plugin} could not be built: {describe(error)}", wanted=wanted
             )
             continue
         if why := lacks(spec, bodies, work):

@@ -267,7 +267,7 @@ async def test_a_host_that_is_taken_again_and_again_is_tried_so_many_times_and_n
     meanwhile(monkeypatch, Chooser, "choose", *[other(cloud, 4096)] * 9, after=True)
     meanwhile(monkeypatch, CloudState, "reread", *[other(cloud, 0)] * 9)
     (found,) = await scheduler.select([make()])
-    assert isinstance(found, Refusal) and "4 times others took the host" in found.message
+    assert isinstance(found, Refusal) and "Other requests took the chosen host 4 times" in found.message
     assert scheduler.counts.conflicts == 4
 
 
