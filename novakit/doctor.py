@@ -18,7 +18,7 @@ from novakit.agent.measure import Measuring
 from novakit.agent.notes import JOURNAL
 from novakit.concurrency import locks
 from novakit.config import Config
-from novakit.errors import ConfigError, NovakitError
+from novakit.errors import ConfigError, NovakitError, in_words
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, offerings, settled, tables
 from novakit.scheduler.plugins import look
 from novakit.store import migrate
@@ -131,7 +131,7 @@ def _service(config: Config) -> Iterable[Finding]:
             return [_ok(check, f"process {pid} runs, and {url} answers")]
     except OSError as error:
         log = config.state / "novakit.log"
-        return [_warn(check, f"process {pid} runs, and {url} does not answer ({error})", f"see {log}")]
+        return [_warn(check, f"process {pid} runs, and {url} does not answer ({in_words(error)})", f"see {log}")]
 
 
 def _readable(state: Path) -> bool:
@@ -150,7 +150,9 @@ async def _schema(config: Config) -> Finding:
     except Exception as error:
         if (why := why_not(error)) is None and not isinstance(error, OSError):
             raise
-        return _missing(check, why or f"the database cannot be read: {error}", "repair it, or restore a backup")
+        return _missing(
+            check, why or f"the database cannot be read: {in_words(error)}", "repair it, or restore a backup"
+        )
     if present is not None and present > wanted:
         return _missing(check, f"revision {present}, and this novakit knows only {wanted}", "upgrade novakit")
     if present != wanted:
@@ -160,7 +162,7 @@ async def _schema(config: Config) -> Finding:
 
 def _notes(state: Path) -> Iterable[Finding]:
     """One line for each file with notes of guests that is damaged, and for each that an agent kept aside as such."""
-    check, disk = "notes of guests", "look at the disk"
+    check, disk = "notes of guests", "check the disk for errors"
     for path in sorted(state.glob(f"agents/*/guests/{JOURNAL}")):
         try:
             damage = "; ".join(str(each) for each in journal.examine(path)[:5])

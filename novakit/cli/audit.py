@@ -50,7 +50,7 @@ def _show(found: AuditReport) -> None:
         console.print(Text("Start the agents there and look again: what those hosts hold is not known."))
     if found.untold:
         named = _few(found.untold)
-        console.print(Text(f"What lost deployments have left there is not told by the network driver of {named}."))
+        console.print(Text(f"The network driver of {named} does not say what lost deployments have left there."))
     if found.orphaned:
         console.print(Text(f"{len(found.orphaned)} orphaned:", style="bold"))
         console.print(_table(found.orphaned))

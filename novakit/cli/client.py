@@ -15,7 +15,7 @@ import attrs
 from novakit import clouds
 from novakit.cli import paths
 from novakit.concurrency import locks
-from novakit.errors import ConfigError
+from novakit.errors import ConfigError, in_words
 from novakit_hookspecs.urls import without_secrets
 
 CLOUD = "novakit-admin"
@@ -132,7 +132,7 @@ def health(auth_url: str) -> Mapping[str, Any]:
             except ValueError:
                 told = {"degraded": {"http": f"/healthcheck answers {error.code} {error.reason}"}}
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ConfigError(f"{without_secrets(url)} does not answer: {error}.") from error
+        raise ConfigError(f"{without_secrets(url)} does not answer: {in_words(error)}.") from error
     return told if isinstance(told, dict) and isinstance(told.get("degraded"), dict) else {"degraded": {}}
 
 
@@ -151,7 +151,7 @@ def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple
         raise RequestRefused(error.code, _sentence(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise ConfigError(
-            f"The service at {without_secrets(url)} does not answer ({error}); is `novakit serve` running?"
+            f"The service at {without_secrets(url)} does not answer ({in_words(error)}); is `novakit serve` running?"
         ) from error
     except ValueError as error:
         told = str(error).replace(url, without_secrets(url))

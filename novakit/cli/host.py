@@ -60,7 +60,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_strangers(actions: Actions) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     listing = actions.add_parser(
-        "strangers", help="list what on hosts belongs to nobody", description=STRANGERS, formatter_class=raw
+        "strangers", help="list what hosts keep that belongs to nobody", description=STRANGERS, formatter_class=raw
     )
     listing.set_defaults(func=list_strangers)
     remove = actions.add_parser("remove", help="remove strangers from hosts", description=REMOVE, formatter_class=raw)

@@ -7,7 +7,7 @@ import attrs
 
 from novakit import clouds
 from novakit.cli.client import CLOUD, Client, RequestRefused, health, login_where_it_runs
-from novakit.errors import ConfigError
+from novakit.errors import ConfigError, in_words
 from novakit.plughost import PluginRow
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_hookspecs.plain import to_record
@@ -77,7 +77,14 @@ def _health(state: Path) -> list[Finding]:
     try:
         degraded = health(clouds.read(state / "clouds.yaml")[CLOUD]["auth_url"])["degraded"]
     except (ConfigError, KeyError) as error:
-        return [Finding(check="health", verdict=Verdict.WARN, found=str(error), remedy="look again")]
+        return [
+            Finding(
+                check="health",
+                verdict=Verdict.WARN,
+                found=in_words(error),
+                remedy="run novakit doctor again in a moment",
+            )
+        ]
     remedy = "repair what it names; /healthcheck of the service says when it is healthy again"
     return [
         Finding(check=f"health of {part}", verdict=Verdict.WARN, found=str(what), remedy=remedy)
@@ -112,7 +119,14 @@ def _strangers(cloud: Client, state: Path) -> list[Finding]:
     try:
         found = cloud.get("novakit", "v1/strangers")["strangers"]
     except RequestRefused as error:
-        return [Finding(check=check, verdict=Verdict.WARN, found=f"could not be asked: {error}", remedy="look again")]
+        return [
+            Finding(
+                check=check,
+                verdict=Verdict.WARN,
+                found=f"could not be asked: {error}",
+                remedy="run novakit doctor again in a moment",
+            )
+        ]
     if not found:
         return []
     named = _some([f"{each['kind']} {each['name']}" for each in found])

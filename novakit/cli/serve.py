@@ -187,7 +187,9 @@ _LISTEN = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9._-]{
 
 def _check_name(name: str, roles: tuple[str, ...]) -> None:
     if "scheduler" not in roles:
-        raise ConfigError(f"--name {name} names a scheduler, and there is none among {', '.join(roles)}.")
+        raise ConfigError(
+            f"--name {name} names a scheduler, and this process runs none; add --role scheduler, or leave it out."
+        )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise ConfigError(f"--name takes up to 64 letters, digits, - and _, not {name!r}.")
 

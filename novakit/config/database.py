@@ -21,7 +21,7 @@ def database_url(place: str, value: object) -> str:
     What is secret in it is never repeated in a sentence.
     """
     if not isinstance(value, str):
-        raise ConfigError(f"{place} takes a URL such as {EXAMPLES}, not {type(value).__name__}.")
+        raise ConfigError(f"{place} takes a URL as a text, such as {EXAMPLES}; this is no text.")
     scheme, colon, rest = value.partition("://")
     if not colon:
         raise ConfigError(f"{place} takes a URL such as {EXAMPLES}; this one has no ://.")
@@ -77,12 +77,12 @@ def _require_option(place: str, name: str, said: str) -> None:
         instead = "write ssl= instead, with the same word" if name == "sslmode" else "it takes ssl, host and port"
         raise ConfigError(f"{place} has an option ?{name[:40]}= that novakit does not know; {instead}.")
     if name == "ssl" and said not in TLS:
-        raise ConfigError(f"{place} has an ssl= that is none of {', '.join(TLS)}.")
+        raise ConfigError(f"{place} has an ssl= that is not known; write one of {', '.join(TLS)}.")
     hosts, ports = _places(name, said)
     if not all(_is_host(host) for host in hosts):
-        raise ConfigError(f"{place} has a host= that is no host.")
+        raise ConfigError(f"{place} has a host= that is not the name or address of a host.")
     if not all(re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
-        raise ConfigError(f"{place} has a port that is no number from 1 to 65535.")
+        raise ConfigError(f"{place} has a port that is not a number from 1 to 65535.")
 
 
 def _places(name: str, said: str) -> tuple[list[str], list[str]]:

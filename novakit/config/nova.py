@@ -205,7 +205,7 @@ def meaning(section: str, name: str) -> Meaning | None:
 def told(place: str, found: Needless | Absent, value: object) -> str:
     """Return why an option is left out. Raises ConfigError for one that asks for what novakit does not have."""
     if isinstance(found, Absent) or (found.only and not any(_says(value, one) for one in found.only)):
-        raise ConfigError(f"{place} = {str(value)[:60]!r} is not supported: {found.why}. Remove it.")
+        raise ConfigError(f"{place} = {quoted(value)} is not supported: {found.why}. Remove it.")
     return f"{place} is not needed; {found.why}"
 
 

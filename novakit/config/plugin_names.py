@@ -29,7 +29,7 @@ from novakit.config.meanings import (
     text,
     yes_or_no,
 )
-from novakit.errors import ConfigError
+from novakit.errors import ConfigError, in_words
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ def _installed() -> Mapping[Place, tuple[str, Line]]:
             }
         except (OSError, ValueError, AttributeError, ConfigError) as error:
             # It costs its own plugin alone: whoever has no nova.conf never needs it.
-            log.warning("what a plugin says of nova.conf cannot be read", file=str(file), why=str(error))
+            log.warning("what a plugin says of nova.conf cannot be read", file=str(file), why=in_words(error))
             continue
         for place, line in lines.items():
             found.setdefault(place, (own, line))

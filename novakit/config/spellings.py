@@ -112,8 +112,8 @@ def _multiplier(name: str) -> Take | None:
 
 def _shuffling(document: Document, value: object) -> str:
     if value is not True:
-        raise ValueError("takes true alone: of hosts that are equally good chance always chooses")
-    return "leave it out, of hosts that are equally good chance always chooses"
+        raise ValueError("takes true alone: among equally good hosts one is always chosen at random")
+    return "leave it out, among equally good hosts one is always chosen at random"
 
 
 def _tracking(document: Document, value: object) -> str:

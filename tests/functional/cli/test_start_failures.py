@@ -122,7 +122,11 @@ WRONG_VALUES = [
         config('database = "postgresql+asyncpg://u@127.0.0.1:1/n?sslmode=require"'),
         ("?sslmode=", "write ssl= instead"),
     ),
-    Case("no such way", config('database = "postgresql+asyncpg://u@h:1/n?ssl=bogus"'), ("none of disable, allow",)),
+    Case(
+        "no such way",
+        config('database = "postgresql+asyncpg://u@h:1/n?ssl=bogus"'),
+        ("is not known; write one of disable, allow",),
+    ),
     Case(
         "nonsense", config('database = "postgresql+asyncpg://u@h:1/n?nonsense=1"'), ("?nonsense=", "ssl, host and port")
     ),
@@ -136,10 +140,10 @@ WRONG_VALUES = [
             ("[::1/n", "invalid host or port"),
             (f"{'x' * 64}:1/n", "invalid host or port"),
             ("a..b/n", "invalid host or port"),
-            ("h/n?host=a..b", "host= that is no host"),
-            ("h/n?host=a:1,b:99999", "no number from 1 to 65535"),
-            ("h/n?port=99999", "no number from 1 to 65535"),
-            ("h/n?port=", "no number from 1 to 65535"),
+            ("h/n?host=a..b", "not the name or address of a host"),
+            ("h/n?host=a:1,b:99999", "not a number from 1 to 65535"),
+            ("h/n?port=99999", "not a number from 1 to 65535"),
+            ("h/n?port=", "not a number from 1 to 65535"),
             ("h/n%00", "control character"),
             ("h/n?host=%0a", "control character"),
         )
