@@ -118,7 +118,7 @@ def _images_in_use(instances: Path) -> Collection[str]:
 def _note_base(image: LocalImage, disk: Path) -> Path:
     base = Path(image.path)
     if not base.is_file():
-        raise Refused(f"the file of image {image.id} is not at {base}")
+        raise Refused(f"the file of image {image.id} is not on the host any more; try again")
     durable.write(disk.with_name(BASE), str(base))
     return base
 
@@ -181,7 +181,9 @@ def _backing(disk: Path) -> str | None:
             file.seek(offset)
             return os.fsdecode(file.read(min(length, 1023)))
     except (OSError, struct.error) as error:
-        raise Refused(f"the root disk of {disk.parent.name} cannot be read: {error}") from error
+        raise Refused(
+            f"the root disk of {disk.parent.name} cannot be read: {getattr(error, 'strerror', '') or error}"
+        ) from error
 
 
 def _virtual_size(disk: Path) -> int:

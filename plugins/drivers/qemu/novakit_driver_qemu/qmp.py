@@ -148,5 +148,5 @@ def _event(message: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
 
 def _object(said: object) -> Mapping[str, object]:
     if not isinstance(said, dict):
-        raise ValueError(f"QEMU wrote {str(said)[:80]!r} where an object stands")
+        raise ValueError(f"QEMU wrote {str(said)[:80]!r} where a JSON object was expected")
     return said

@@ -37,7 +37,7 @@ class SimulatedAccelerators:
     async def prepare(self, claim: Claim) -> Sequence[Attachment]:
         device = self._devices.get(claim.device)
         if device is None:
-            raise NotFound(f"host {self.context.host} has no device {claim.device}")
+            raise NotFound(f"there is no device {claim.device} on this host")
         known = self._journal.records.get(claim.id)
         if known is None:
             self._take(claim, device)

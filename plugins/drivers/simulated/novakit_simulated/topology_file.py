@@ -46,7 +46,7 @@ def read(path: str, host: str) -> HostTopology:
         _check_devices(found)
         _check_metrics(found.metrics)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise Refused(f"the topology file {path} cannot be used: {error}") from error
+        raise Refused(f"the topology file {path} cannot be used: {getattr(error, 'strerror', '') or error}") from error
     return found
 
 

@@ -235,7 +235,7 @@ class SimulatedVirt:
     def _known(self, guest: str) -> dict[str, Any]:
         record: dict[str, Any] | None = self._journal.records.get(guest)
         if record is None or record["power"] == BUILDING:
-            raise NotFound(f"host {self.context.host} has no guest {guest}")
+            raise NotFound(f"there is no guest {guest} on this host")
         return record
 
     def _check_devices(self, plan: GuestPlan) -> None:
@@ -246,7 +246,7 @@ class SimulatedVirt:
         taken = {name: guest for guest, record in self._guests() for name in record.get("devices", ())}
         for attachment, name in zip(plan.attachments, _devices(plan.attachments), strict=True):
             if isinstance(attachment, PciAttachment) and name not in reported:
-                raise Refused(f"host {self.context.host} hands out no PCI device {name[:40]!r}")
+                raise Refused(f"this host hands out no PCI device {name[:40]!r}")
             if taken.setdefault(name, plan.id) != plan.id:
                 raise SimulatedFault(f"device {name} of host {self.context.host} is in guest {taken[name]} already")
 
