@@ -45,7 +45,7 @@ class PluginHost:
         host = cls.survey(choice, roles, among)
         for plugin in host.plugins:
             if plugin.state not in (State.ACTIVE, State.DISABLED):
-                log.warning("a plugin is not used", plugin=plugin.key, state=plugin.state.value, reason=plugin.reason)
+                log.warning("a plugin is not used", plugin=plugin.key, state=plugin.state.value, why=plugin.reason)
         host._insist(choice)
         return host
 

@@ -67,7 +67,7 @@ class PolicyFile:
             self._stamp = seen
             self.overrides = self._read()
         except ConfigError as error:
-            log.error("the policy file has an error and is ignored; the rules stay as they were", reason=str(error))
+            log.error("the policy file has an error and is ignored; the rules stay as they were", why=str(error))
             return
         self.revision += 1
         self._tell_unknown()
