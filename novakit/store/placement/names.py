@@ -51,7 +51,7 @@ async def _unknown(session: Session, table: sa.Table, rest: set[str]) -> set[str
 async def _ensure(session: Session, table: sa.Table, missing: set[str], what: str) -> None:
     wrong = sorted(name for name in missing if not name.startswith(CUSTOM))
     if wrong:
-        raise errors.BadRequest(f"There is no {what} {', '.join(wrong)}; names of one's own begin with {CUSTOM}.")
+        raise errors.BadRequest(f"There is no {what} {', '.join(wrong)}; custom ones begin with {CUSTOM}.")
     if missing:
         rows = [{"name": name, "updated_at": world.now()} for name in sorted(missing)]
         await session.execute(session.insert(table).on_conflict_do_nothing(), rows)
