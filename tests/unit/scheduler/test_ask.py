@@ -4,7 +4,8 @@ import attrs
 import pytest
 
 from novakit import errors
-from novakit.scheduler.pipeline.ask import Checking, checked
+from novakit.scheduler.pipeline.ask import Checking, checked, from_plain
+from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask, ImageAsk
 
 PINNED = Ask(
@@ -51,3 +52,22 @@ def test_one_that_is_refused_is_refused_again_and_spoils_none_that_follow() -> N
         with pytest.raises(errors.BadRequest):
             checking(attrs.evolve(PINNED, server_id=""))
     assert checking(attrs.evolve(PINNED, server_id="z")) == checked(attrs.evolve(PINNED, server_id="z"))
+
+
+def test_a_request_of_a_trace_keeps_all_of_its_group() -> None:
+    group = {"id": "g", "policy": "affinity", "strategy": "distribute", "hosts": {"a": 1}, "max_server_per_host": 2}
+    assert to_plain(from_plain({"server_id": "a", "group": group}).group) == group
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("image", {"min_ram_mb": "x"}, "The image of a request for a host is not valid: ImageAsk.min_ram_mb"),
+        ("image", 7, "The image of a request for a host is not valid: expected an object"),
+        ("group", {"policy": "affinity"}, "The group of a request for a host is not valid: GroupAsk needs id"),
+        ("resources", {"VCPU": "1"}, "VCPU in the resources of a request for a host must be a whole number"),
+    ],
+)
+def test_what_is_wrong_in_a_request_is_named(field: str, value: object, sentence: str) -> None:
+    with pytest.raises(errors.BadRequest, match=sentence):
+        from_plain({"server_id": "a", field: value})
