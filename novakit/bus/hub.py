@@ -201,7 +201,7 @@ class LocalHub:
         elif not await self._is_free(identity):
             why = f"another process is joined as {identity}; stop it first, or give this one another name"
         if stamp is None or why:
-            log.warning("bus participant refused", identity=identity[:80], why=why)
+            log.warning("a bus participant is refused", identity=identity[:80], why=why)
             wire.send(t="refused", why=why)
             return None
         joined = _Joined(wire, self.bus.join(identity), stamp)
@@ -256,7 +256,10 @@ class LocalHub:
             slept, before = max(now - before - self.beat, 0.0), now
             for joined in list(self._joined):
                 if not self.enrolments.still_admits(joined.participant.identity, joined.stamp):
-                    log.warning("bus credential ended", identity=joined.participant.identity)
+                    log.warning(
+                        "a participant whose credential was rotated or revoked is disconnected",
+                        identity=joined.participant.identity,
+                    )
                     joined.wire.hang_up()
             for joined in [each for each in self._joined if each.participant.shares]:
                 joined.heard += slept
@@ -326,7 +329,7 @@ async def _quietly(work: Awaitable[object]) -> None:
     try:
         await work
     except BusError as error:
-        log.warning("not published", why=str(error))
+        log.warning("a message could not be published", why=str(error))
 
 
 async def _each(

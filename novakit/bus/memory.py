@@ -164,7 +164,7 @@ class MemoryParticipant:
         except Exception as error:
             kind = getattr(error, "kind", "") or type(error).__name__
             if kind not in EXPECTED:
-                log.warning("a bus handler failed", target=target, method=method, exc_info=error)
+                log.warning("a bus call could not be answered", target=target, method=method, exc_info=error)
             raise remote_error(kind, str(error)) from error
         finally:
             served.end()

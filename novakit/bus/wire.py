@@ -149,11 +149,11 @@ class Answering:
         # The number is the sender's: one that came twice would take the place of the first, which nobody then counts.
         if type(number) is not int or number in self._tasks:
             raise NotANewQuestion(f"{str(number)[:40]!r} is not the number of a new question")
-        task = world.spawn(self._answer(number, work), name=name)
+        task = world.spawn(self._answer(number, work, name), name=name)
         self._tasks[number] = task
         task.add_done_callback(lambda _: self._tasks.pop(number, None))
 
-    async def _answer(self, number: int, work: Callable[[], Awaitable[object]]) -> None:
+    async def _answer(self, number: int, work: Callable[[], Awaitable[object]], name: str) -> None:
         try:
             self.wire.send(t="reply", id=number, ok=await work())
         except Unreachable as error:
@@ -162,7 +162,7 @@ class Answering:
         except Exception as error:
             kind = getattr(error, "kind", "") or type(error).__name__
             if kind not in EXPECTED and not isinstance(error, BusError):
-                log.warning("a bus handler failed", exc_info=error)
+                log.warning("a bus call could not be answered", call=name, exc_info=error)
             self.wire.send(t="reply", id=number, error=str(error), kind=kind)
 
     def cancel(self, number: int) -> None:

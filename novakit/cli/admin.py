@@ -145,8 +145,7 @@ async def _store(args: argparse.Namespace) -> AsyncIterator[Store]:
     """Open the database of a state directory, while no service is just starting on it. Raises ConfigError."""
     from novakit.concurrency.locks import one_at_a_time
 
-    if args.config and not args.config.exists():
-        raise ConfigError(f"--config {args.config} does not exist.")
+    paths.require_config(args.config)
     paths.existing(args.state)
     chosen = config.Config(state=paths.resolved(args.state), **config.read(args.config or args.state / "novakit.toml"))
     if chosen.store_url is None and not (args.state / "novakit.db").exists():

@@ -54,7 +54,7 @@ def bring_in(args: argparse.Namespace) -> int:
     """Translate. Returns 0, or 2 where the file cannot be read."""
     content = files.read_text(args.file)
     if content is None:
-        raise ConfigError(f"{args.file} does not exist.")
+        raise ConfigError(f"{args.file} does not exist; correct the path.")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     translated = nova_conf.translate(content, _require_order)
     print(translated.toml())
@@ -67,8 +67,7 @@ def look(args: argparse.Namespace) -> int:
     """Check. Returns 0 when all is in order. Raises ConfigError where it is not."""
     path = args.config or args.state / "novakit.toml"
     if files.read_text(path) is None:
-        if args.config:
-            raise ConfigError(f"--config {path} does not exist.")
+        paths.require_config(args.config)
         print(f"There is no {path}; every option has its default.")
         return 0
     from novakit import app

@@ -83,8 +83,7 @@ async def _look(args: argparse.Namespace) -> list[Finding]:
     network = args.network or (told.network if told and driver == told.driver else None)
     plain = config.Config(state=paths.resolved(args.state), driver=driver, network=network or "")
     try:
-        if args.config and not args.config.exists():
-            raise ConfigError(f"--config {args.config} does not exist.")
+        paths.require_config(args.config)
         chosen = config.Config(state=plain.state, driver=driver, network=network or "", **config.read(path))
         findings = await examine(chosen)
     except ConfigError as error:

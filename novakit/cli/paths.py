@@ -30,6 +30,12 @@ def resolved(path: Path) -> Path:
         raise ConfigError(f"{located(path)} is the name of no directory: {error}; correct it.") from error
 
 
+def require_config(path: Path | None) -> None:
+    """Refuse a file of options that was named and is not there. Raises ConfigError."""
+    if path is not None and not path.exists():
+        raise ConfigError(f"--config {located(path)} does not exist; correct the path, or leave it out.")
+
+
 def existing(state: Path) -> Path:
     """Return a state directory. Raises ConfigError where there is none, or something else in its place."""
     if not state.is_dir():

@@ -51,8 +51,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def list_plugins(args: argparse.Namespace) -> int:
     """Print the plugins. Raises ConfigError when the configuration is wrong."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    if args.config and not args.config.exists():
-        raise ConfigError(f"--config {args.config} does not exist.")
+    paths.require_config(args.config)
     told = None if args.config or args.driver or args.network else running.ask(args.state)
     if told is not None:
         _print(told.plugins, args.format)

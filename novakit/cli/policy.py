@@ -165,8 +165,7 @@ def _policies(args: argparse.Namespace) -> "list[Policy]":
     from novakit.api.services import SERVICES, policy_file
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    if args.config and not args.config.exists():
-        raise ConfigError(f"--config {args.config} does not exist.")
+    paths.require_config(args.config)
     fields = config.read(args.config or args.state / "novakit.toml")
     file = policy_file(config.Config(state=paths.resolved(args.state), **fields))
     chosen = [service for service in SERVICES if args.service in (None, service.name)]

@@ -167,8 +167,7 @@ def read(args: argparse.Namespace) -> config.Config:
         _check_name(args.name, roles)
     state = paths.resolved(args.state)
     fields: dict[str, Any] = config.read(args.config or args.state / "novakit.toml")
-    if args.config and not args.config.exists():
-        raise ConfigError(f"--config {args.config} does not exist.")
+    paths.require_config(args.config)
     return config.Config(
         state=state,
         host=host,

@@ -192,7 +192,9 @@ class Engine:
         try:
             await self._run(row, handed)
         except Lost:
-            log.warning("lease lost", operation=row["id"], kind=row["kind"])
+            log.warning(
+                "the lease of an operation was lost; another engine goes on", operation=row["id"], kind=row["kind"]
+            )
         except Exception as error:
             # It is leased again once the lease has run out, here or where it is understood.
             log.error("an operation could not be continued", operation=row["id"], kind=row["kind"], exc_info=error)

@@ -314,7 +314,9 @@ class Reports:
         try:
             await self.parts.hosts.at(host).destroy(server_id)
         except BusError as error:
-            log.warning("guest not removed", host=host, guest=server_id, why=str(error))
+            log.warning(
+                "a guest could not be removed; the next report tries again", host=host, guest=server_id, why=str(error)
+            )
 
     def _renew_notes(self, rows: Sequence[ServerRow], report: AgentReport) -> None:
         """Have the host keep notes of its guests as they are now; what fails is done after the next report."""

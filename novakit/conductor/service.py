@@ -207,4 +207,4 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
         except Exception as error:
-            log.error("periodic work failed", work=work.__qualname__, exc_info=error)
+            log.error("periodic work failed", work=work.__name__.strip("_"), exc_info=error)

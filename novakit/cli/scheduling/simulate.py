@@ -89,8 +89,7 @@ def _fields(args: argparse.Namespace) -> dict[str, Any]:
         return {}
     if lost := [name for name in given if name in ("filters", "weighers", "strategy")]:
         raise ConfigError(f"--config and --{lost[0]} both say what decides; give one of them.")
-    if not args.config.exists():
-        raise ConfigError(f"--config {args.config} does not exist.")
+    paths.require_config(args.config)
     return config.read(args.config)
 
 

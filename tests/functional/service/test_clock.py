@@ -51,4 +51,4 @@ async def test_a_clock_that_is_set_stops_no_build_no_login_and_no_host(tmp_path:
             found = (await api.ok("GET", "/novakit/v1/audit"))["audit"]
             assert found["orphaned"] == [] and found["unchecked"] == [], found
             log = (state / "novakit.log").read_text()
-            assert "lease lost" not in log
+            assert "lease of an operation was lost" not in log
