@@ -132,7 +132,7 @@ class Control:
                 self.passwords[cloud] = clouds.new_password()
 
     def notices(self) -> list[str]:
-        """Say in sentences what an operator must know of how this start went."""
+        """Return what an operator must know of how this start went, a sentence each."""
         said = []
         lost = [user for cloud, (user, _) in clouds.CLOUDS.items() if cloud not in self.passwords]
         if self.deployment is not None and lost:

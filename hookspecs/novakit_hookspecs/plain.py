@@ -224,7 +224,7 @@ def _record_reader(kind: _Kind, tolerant: bool) -> _Turn:
 
 
 def _named(kind: _Kind, fields: Mapping[str, _Turn], plain: Mapping[str, object]) -> TypeError | None:
-    """Say in which field the trouble is; None where each field alone is right."""
+    """Return an error that names the wrong field; None where each field alone is right."""
     for name, value in plain.items():
         try:
             fields[name](value)

@@ -289,12 +289,12 @@ def scan(content: bytes) -> Contents:
 
 
 def examine(path: Path) -> Sequence[Damage]:
-    """Say what of a file is damaged, whoever uses it now. Raises OSError."""
+    """Return which parts of a file are damaged; it may be in use. Raises OSError."""
     return scan(_content(path)).damage
 
 
 def _has_hole(content: bytes, damage: Damage) -> bool:
-    """Tell whether blocks of a damaged part were never written, and are zeros therefore."""
+    """Return whether blocks of a damaged part were never written, and are zeros therefore."""
     first, end = -(-damage.start // _BLOCK) * _BLOCK, damage.start + damage.size
     begins = content[damage.start : min(first, end)]
     holes = (content.startswith(bytes(_BLOCK), at) for at in range(first, end - _BLOCK + 1, _BLOCK))

@@ -33,7 +33,7 @@ class Monitor(Protocol):
         """
 
     def examine(self) -> tuple[str, str]:
-        """Say in words what is measured here, and what would let it measure more; the latter is empty if nothing."""
+        """Return what is measured here, in words, and what would let it measure more: empty where nothing would."""
 
 
 @attrs.define
@@ -223,7 +223,7 @@ class Measuring:
         return found
 
     def examine(self) -> list[Finding]:
-        """Say of each monitor what it measures here."""
+        """Return what each monitor measures here."""
         return [_finding(name, monitor) for name, monitor in self.monitors.items()]
 
 

@@ -88,7 +88,7 @@ class Wires:
         return self._answered.pop(mark, None)
 
     def answer(self, topology: Topology, applied: Applied, before: AnsweredTopology | None = None) -> Wired:
-        """Say what became of a topology that came, whole or made of the one `before`."""
+        """Return what became of a topology that came, whole or made of the one `before`."""
         mark = f"{self._name}/{next(self._numbers)}"
         self._answered[mark] = AnsweredTopology(topology, applied.vifs)
         for oldest in [*self._answered][:-LATEST]:

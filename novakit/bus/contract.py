@@ -125,7 +125,7 @@ class Method:
     is_bounded: bool
 
     def seconds(self, config: "Config", given: Mapping[str, object]) -> float:
-        """Say for how long its caller waits."""
+        """Return how many seconds its caller waits."""
         within = self.declared.within
         seconds = float(within(config) if callable(within) else within)
         plus = self.declared.plus

@@ -173,7 +173,7 @@ class DecisionRecord:
 
 
 def read(document: object) -> DecisionRecord:
-    """Read a decision that was kept or shown. Raises TypeError or ValueError for what is none."""
+    """Read a decision that was kept or shown. Raises TypeError or ValueError for what is not one."""
     return to_record(document, DecisionRecord, tolerant=True)
 
 

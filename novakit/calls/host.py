@@ -112,7 +112,7 @@ class Wired:
 
     @classmethod
     def since(cls, before: Mapping[str, Vif], applied: Applied, mark: str) -> "Wired":
-        """Tell what was applied to whom was told before which ports are wired."""
+        """Return what was applied, for one who was told before which ports are wired."""
         if before == applied.vifs:  # as with each member that comes and goes in a group
             return cls(revision=applied.revision, faults=applied.faults, mark=mark)
         return cls(

@@ -216,7 +216,7 @@ def _is_address(kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address],
 
 
 def _where(chosen: config.Config) -> str:
-    """Say where the APIs answer; a process that has none says what it is."""
+    """Return where the APIs answer, or the roles of a process that has none."""
     return f"at {chosen.url}" if "api" in chosen.roles else f"as {' and '.join(chosen.roles)}"
 
 
@@ -315,7 +315,7 @@ _BOLD, _NOTICE, _PLAIN = "\x1b[1m", "\x1b[1;33m", "\x1b[0m"
 
 
 def _is_screen() -> bool:
-    """Say whether somebody reads along on a terminal that knows bold, and wants it: see no-color.org.
+    """Return whether somebody reads along on a terminal that knows bold, and wants it: see no-color.org.
 
     Not by rich, as other commands do: one screen is not worth the 50 ms and 5 MiB that it takes.
     """

@@ -399,7 +399,7 @@ def _kept_for_strangers(store: Picture, host: str) -> set[str]:
 
 
 def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool:
-    """Say whether a server holds a device that its host has given it; what the ledger does not know is none of ours."""
+    """Return whether a server holds the device that its host gave it; a device that the ledger lacks counts as held."""
     provider = device_id(store.hosts[host], address) if host in store.hosts else ""
     return provider not in store.roots or any(row["provider_id"] == provider for row in store.held.get(server_id, ()))
 

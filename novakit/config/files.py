@@ -71,7 +71,7 @@ def read_text(path: Path, most: int = MOST, kind: FileKind = CONFIGURATION) -> s
 
 
 def leads_nowhere(path: Path) -> str | None:
-    """Say which link on the way to a path leads to what is not there; None where none does."""
+    """Return which link on the way to a path leads to what is not there; None where none does."""
     for place in (path, *path.parents):
         try:
             if place.is_symlink():
@@ -84,7 +84,7 @@ def leads_nowhere(path: Path) -> str | None:
 
 
 def not_a_directory(path: Path) -> str | None:
-    """Say what stands where a directory should; None where nothing is wrong with what is there."""
+    """Return what stands where a directory should; None where nothing is wrong with what is there."""
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
             what = _kind(place.stat().st_mode)

@@ -269,7 +269,7 @@ class Config:
 
     @property
     def policy_file(self) -> Path:
-        """Say where rules of policy stand that say otherwise than the defaults, whether there is such a file or not."""
+        """Return the path of the file with rules that replace the defaults, also where there is no such file."""
         places = [self.state] if self.directory is None else [self.state, self.directory]
         if self.policy.file is not None:
             return (places[-1] / self.policy.file).absolute()
@@ -340,7 +340,7 @@ def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _too_slow(path: Path, fields: Mapping[str, Any]) -> list[str]:
-    """Say where hosts would be waited for less long than they take; they may follow another file, so it is no error."""
+    """Return a sentence for each wait that is shorter than what hosts take; they may follow another file."""
     agent: AgentOptions = fields.get("agent", AgentOptions())
     conductor: ConductorOptions = fields.get("conductor", ConductorOptions())
     scheduler: SchedulerOptions = fields.get("scheduler", SchedulerOptions())

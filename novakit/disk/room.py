@@ -38,7 +38,7 @@ class Room:
 
     @property
     def fault(self) -> str:
-        """Say in a sentence what is stopped, or nothing where nothing is."""
+        """Return what is stopped, as a sentence; empty where nothing is."""
         if self.free >= self.low_water:
             return ""
         stopped = "nothing new is made" if self.free < self.reserved else "uploads and copies of images are refused"

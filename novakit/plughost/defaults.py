@@ -28,7 +28,7 @@ class Drivers:
 
 
 def settled(choice: PluginChoice, among: Sequence[Offering] | None = None) -> Drivers:
-    """Say which drivers a choice comes to. Raises ConfigError where it names none and there is no standard one.
+    """Return which drivers a choice comes to. Raises ConfigError where it names none and there is no standard one.
 
     `among` is what is installed, where somebody has looked already.
     """

@@ -23,7 +23,7 @@ class Candidate:
 
     @property
     def stock(self) -> bool:
-        """Say whether novakit itself depends on its distribution; such a one wins over another of the same name."""
+        """Return whether novakit itself depends on its distribution; such a one wins over another of the same name."""
         return self.plugin.stock
 
 
@@ -101,7 +101,7 @@ def _is_first(installed: Distribution, name: str) -> bool:
 
 
 def _unmet(installed: Distribution) -> str:
-    """Say in a sentence why the installed contract is not the one this distribution asks for."""
+    """Return why the installed contract is not the one this distribution asks for, as a sentence."""
     have = version(CONTRACT)
     for line in installed.requires or ():
         try:

@@ -95,7 +95,7 @@ class PluginHost:
         return self._offers["accelerators"]
 
     def refused(self, group: str) -> list[str]:
-        """Say in a sentence each which plugins of a group are installed and not in service."""
+        """Return a sentence for each plugin of a group that is installed and not in service."""
         return [
             f"{plugin.key} of {plugin.source} is {plugin.state.value}: {plugin.reason.rstrip('.')}."
             for plugin in self.plugins
@@ -203,7 +203,7 @@ class PluginHost:
 
 
 def _unwanted(candidate: Candidate, choice: PluginChoice) -> str:
-    """Say in a sentence why nobody asked for this one."""
+    """Return why nobody asked for this one, as a sentence."""
     plugin = candidate.plugin
     if choice.names(plugin, choice.disabled):
         return "Listed in [plugins] disabled."

@@ -26,7 +26,7 @@ def offered(offer: Offer) -> Offered:
 
 
 def refused(plugins: PluginHost) -> dict[str, Sequence[str]]:
-    """Say by kind which plugins are installed and not in service."""
+    """Return which plugins are installed and not in service, by kind."""
     return {what: plugins.refused(group) for what, group in GROUPS.items()}
 
 

@@ -403,7 +403,7 @@ async def unfinished(session: Session, server_ids: Iterable[str] | None = None) 
 
 
 async def ends(session: Session, ids: Iterable[str]) -> dict[str, datetime | None]:
-    """Say of those of the operations that are known when they ended; None for one that is open."""
+    """Return when operations ended, by id: None for one that is open, and nothing for one that is unknown."""
     c = operations.c
     return dict(await session.rows(sa.select(c.id, c.finished_at).where(c.id.in_(list(ids)))))
 

@@ -44,7 +44,7 @@ def matching(wanted_places: Sequence[int], room: Callable[[int], int] = one_each
 
 
 def _path(asker: int, wanted_places: Sequence[int], at: Mapping[int, set[int]], full: int) -> dict[int, int] | None:
-    """Tell by place who would come there for this one to have one, up to a place with room."""
+    """Return who would move to which place for this one to have one, up to a place with room."""
     path: dict[int, int] = {}
     tried = 0
     queue = [asker]

@@ -27,7 +27,7 @@ LARGEST = 0x7FFFFFFF
 
 
 def read(kept: GuestNote) -> Note:
-    """Read a note, whoever wrote it. Raises ValueError for one that no conductor wrote, and for another guest's."""
+    """Read a note of unknown origin. Raises ValueError for one that no conductor wrote, and for another guest's."""
     if len(kept.text) > LONGEST:
         raise ValueError(f"The note of {kept.server} is too long.")
     note = notes.read(kept)

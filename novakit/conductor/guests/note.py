@@ -191,7 +191,7 @@ class Notary:
 
 
 def read(kept: GuestNote) -> Note:
-    """Read a note, whoever wrote it. Raises ValueError for what is not a note, or is another guest's."""
+    """Read a note, whose writer is not known. Raises ValueError for what is not a note, or is another guest's."""
     try:
         note = to_record(orjson.loads(kept.text), Note, tolerant=True)
     except (TypeError, LookupError, orjson.JSONDecodeError) as error:
@@ -202,7 +202,7 @@ def read(kept: GuestNote) -> Note:
 
 
 def read_networks(kept: NetworksNote) -> NotedNetworks:
-    """Read a note of networks, whoever wrote it. Raises ValueError for what is not one."""
+    """Read a note of networks, whose writer is not known. Raises ValueError for what is not one."""
     try:
         return to_record(orjson.loads(kept.text), NotedNetworks, tolerant=True)
     except (TypeError, LookupError, orjson.JSONDecodeError) as error:

@@ -340,7 +340,7 @@ def _most(counted: Mapping[str, int], host: str) -> int:
 
 
 async def full(session: Session) -> Sequence[str]:
-    """Say in sentences of which hosts more guests may be unknown than are recorded."""
+    """Return a sentence for each host of which more guests may be unknown than are recorded."""
     counted = await strangers.counts(session)
     return [
         f"{count} unknown guests of the host {name} are recorded, and no more: what else it has of them is not wired"

@@ -41,7 +41,7 @@ async def begin(asked: Asked) -> Begun[Memory]:
 
 
 async def _advice(asked: Asked) -> str:
-    """Say what can be done with a server that is on no host."""
+    """Return what can be done with a server that is on no host."""
     if await snapshot_of(asked.session, asked.server) is None:
         return "Delete it and create another."
     return "Unshelve it, or delete it and create another."

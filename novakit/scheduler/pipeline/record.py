@@ -145,7 +145,7 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
 
 
 async def why_none(outcome: Outcome, ask: Ask) -> str:
-    """Say in one sentence why no host was found; empty where one was."""
+    """Return why no host was found, as one sentence; empty where one was."""
     if outcome.failed or outcome.ranking is not None:
         return ""
     stages = [await _stage(stage, outcome, index, ask) for index, stage in enumerate(outcome.stages)]

@@ -68,7 +68,7 @@ class Liveness:
                 self._marks[name] = found[name], now - (newest - found[name]).total_seconds()
 
     def age(self, name: str) -> float:
-        """Say for how many seconds a host gave no sign, as far as its marks were noted."""
+        """Return how many seconds ago a host gave its last sign, as far as its marks were noted."""
         return world.monotonic() - self._marks[name][1]
 
     def silent(self, row: HostSign) -> float:

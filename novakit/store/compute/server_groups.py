@@ -134,7 +134,7 @@ async def policies(session: Session, group_ids: Iterable[str], *, lock: bool = F
 async def places(
     session: Session, group_ids: Iterable[str], provider_ids: Iterable[str] | None = None
 ) -> Mapping[str, Mapping[str, frozenset[str]]]:
-    """Give, by group and root provider, the members that hold something there; of all providers or of some."""
+    """Return the members that hold something of a provider, by group and root provider; of all providers or of some."""
     held = (
         sa.select(server_group_members.c.group_id, providers.c.root_id, server_group_members.c.server_id)
         .distinct()

@@ -300,7 +300,7 @@ async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence
 
 
 async def owners(session: Session) -> dict[str, str]:
-    """Give, by port, the server that has it; ports that no server has are left out."""
+    """Return the server that has each port; ports that no server has are left out."""
     statement = sa.select(ports.c.id, ports.c.server_id).where(ports.c.server_id.is_not(None))
     return dict(await session.rows(statement))
 

@@ -23,7 +23,7 @@ Nothing deletes a row when a server goes: a row whose server holds nothing of th
 
 
 async def held(session: Session, provider_ids: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """Give, by provider and server, what is held of the provider's cells."""
+    """Return what is held of providers' cells, by provider and server."""
     standing = sa.exists().where(
         allocations.c.consumer_id == numa_claims.c.server_id, allocations.c.provider_id == numa_claims.c.provider_id
     )

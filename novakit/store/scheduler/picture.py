@@ -143,7 +143,7 @@ _HELD = (
 
 
 async def trees(session: Session, provider_ids: Iterable[str] | None) -> dict[str, str]:
-    """Give, for every provider in the trees of these (or of all), the id of its root."""
+    """Return the root of every provider in the trees of these (or of all), by id."""
     if provider_ids is None:
         return _pairs(await session.rows(sa.select(providers.c.id, providers.c.root_id)))
     found: dict[str, str] = {}
@@ -163,7 +163,7 @@ async def servers_on(session: Session, provider_ids: Iterable[str] | None) -> di
 
 
 async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_id: str | None = None) -> dict[str, str]:
-    """Give, by consumer, the root provider of what it holds; of one project's consumers only, if named."""
+    """Return the root provider of what each consumer holds; with a project, of its consumers alone."""
     found: dict[str, str] = {}
     for some in chunks(sorted(consumer_ids)):
         statement = _HELD
@@ -176,7 +176,7 @@ async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_i
 
 
 async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str, set[str]]:
-    """Give, by consumer, the providers below a root that it holds something of."""
+    """Return the providers below a root that each consumer holds something of."""
     found: dict[str, set[str]] = {}
     for some in chunks(sorted(consumer_ids)):
         statement = (
@@ -208,7 +208,7 @@ async def builds_since(session: Session, since: datetime) -> list[EndedBuilds]:
 
 
 async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Give, by consumer, the amounts it holds by resource class in the trees of these root providers."""
+    """Return what each consumer holds in the trees of these root providers, by resource class."""
     held: dict[str, dict[str, int]] = {}
     for some in chunks(sorted(root_ids)):
         statement = (

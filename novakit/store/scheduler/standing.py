@@ -42,7 +42,7 @@ async def others_on(session: Session, but: sa.Select[object]) -> dict[str, int]:
 
 
 async def capacity_of(session: Session, prefix: str) -> dict[str, int]:
-    """Give, by provider, how much can be allocated of the class that begins so; a device has one."""
+    """Return how much of the class that begins so can be allocated of each provider; a device has one such class."""
     c = inventories.c
     named = c.resource_class.startswith(prefix, autoescape=True)
     statement = sa.select(c.provider_id, sa.func.sum(c.capacity)).where(named).group_by(c.provider_id)

@@ -27,7 +27,7 @@ class Demand:
 
 
 def unmet(demands: Sequence[Demand]) -> Sequence[Reason]:
-    """Say of each host the first demand that it does not meet; the remedy is all that the nearest such host lacks."""
+    """Return the first demand that each host does not meet; the remedy is all that the nearest such host lacks."""
     lacking = np.array([~demand.fits for demand in demands])
     short = lacking.sum(axis=0)
     first = lacking.argmax(axis=0)

@@ -142,7 +142,7 @@ class Board:
         return matching(wanted_places, lambda place: self.left(node, name, place) // least) is not None
 
     def state(self, node: Position) -> object:
-        """Tell all that decides what can follow; equal states have equal ends."""
+        """Return all that decides what can follow; equal states have equal ends."""
         rules, masks = self.rules, tuple([node.masks[number] for number in node.open])
         within = union(node.masks, node.open)
         near = [(key, left) for key, left in node.left.items() if within >> key[1] & 1]

@@ -40,7 +40,7 @@ class Survey:
     """By address of every device matched, the number of the rule that counts."""
 
     def why_not(self, address: str) -> str:
-        """Say in a sentence why a device cannot be given to a guest; empty when it can."""
+        """Return why a device cannot be given to a guest, as a sentence; empty when it can."""
         if any(device.address == address for device in self.devices):
             return ""
         for each in self.withheld:

@@ -220,7 +220,7 @@ class LibvirtDriver:
         return guest_cpu.features(await self._calls.every_feature(_domain_type(self._decided()), MACHINE, model))
 
     async def _firmware(self, domains: str) -> Firmware:
-        """Say which firmware for UEFI is installed and offered by libvirt, which looks for new files at its start."""
+        """Return the firmware for UEFI that libvirt offers; it looks for newly installed files at its start alone."""
         return (await asyncio.to_thread(firmware.installed, self.root)).known_to(firmware.loaders(domains))
 
     async def _surveyed(self) -> Survey:

@@ -196,7 +196,7 @@ def _see_taps(wiring: BridgeWiring, marks: Mapping[str, tuple[str, bool]], found
 
 
 def _use(left: Left, plugged: Collection[str]) -> str:
-    """Say what uses something of an owner; nothing where nothing does."""
+    """Return what uses something of an owner; empty where nothing does."""
     if taps := sorted(plugged & left.taps.keys()):
         return f"a guest is plugged into {', '.join(taps[:3])}; end it first"
     own = {*left.processes.values()}

@@ -110,7 +110,7 @@ class OvsNetworks:
                 raise Busy(f"the host's network could not be changed now: {error}", retry_after=5.0) from error
 
     async def metadata_sockets(self) -> Mapping[str, socket.socket]:
-        """Give, by network id, a listening TCP socket on which only that network's guests can arrive."""
+        """Return a listening TCP socket for each network id, on which only that network's guests can arrive."""
         async with self._lock:
             wanted = {network.id: names.dhcp_namespace(network.id) for network in self._plan.dhcp_networks()}
             marks = {key: links.namespace_mark(name) for key, name in wanted.items()}

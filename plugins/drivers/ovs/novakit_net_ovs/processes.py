@@ -36,7 +36,7 @@ def seen(directories: Collection[str]) -> set[str]:
 
 
 def use(namespaces: Mapping[str, Path], exempt: Collection[int]) -> str:
-    """Say which process runs in one of these network namespaces, or may; nothing where none does."""
+    """Return which process runs, or may run, in one of these network namespaces; empty where none does."""
     names = {}
     for name, path in namespaces.items():
         try:

@@ -44,7 +44,7 @@ async def decided(wanted: str, state_dir: Path, device: Path = DEVICE) -> Accele
 
 
 def users(first: int) -> Finding:
-    """Say whom the emulators of guests run as."""
+    """Return which users the emulators of guests run as."""
     check = "users of guests"
     if not guest_users.may_be_given():
         found = "the agent is not root, so guests' QEMU runs as the agent's own user and can read what it can"

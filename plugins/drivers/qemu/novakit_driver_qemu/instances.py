@@ -92,7 +92,7 @@ class GuestDirectories:
             raise Refused(f"guest {guest} cannot be given a user: {error}") from error
 
     def _likely_user(self, guest: str) -> int:
-        """Say whom the QEMU of a guest runs as whose plan does not tell any more.
+        """Return the user of a QEMU whose guest has no readable plan any more.
 
         All its files are root's, but one that runs tells its own user; one that does not most likely had the first
         number that is tried for the guest, which hardly ever another guest has already.

@@ -64,7 +64,7 @@ class QmpMonitor:
     async def events(self) -> AsyncIterator[tuple[str, Mapping[str, object]]]:
         """Yield name and data of each event until QEMU ends; answers to commands are only read while this runs.
 
-        Raises ValueError for what is none.
+        Raises ValueError for a line that is not a message of QMP.
         """
         for message in self._early:
             yield _event(message)

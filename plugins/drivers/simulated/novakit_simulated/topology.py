@@ -71,7 +71,7 @@ class _TheseMembers:
 
 @functools.lru_cache(maxsize=1024)
 def _nonsense(these: _TheseMembers) -> str:
-    """Say what of a group's members is no range; the hosts of one process are told the very same ones."""
+    """Return which of a group's members is not a range; the hosts of one process are told the very same ones."""
     return next((f"{member!r}, which is not a CIDR" for member in these.members if _range(member) is None), "")
 
 
@@ -130,7 +130,7 @@ def untrusted(topology: Topology) -> dict[str, str]:
 
 
 def _untrusted(rules: tuple[Rule, ...], groups: Mapping[str, str]) -> str:
-    """Say why rules cannot be in force for the groups that they name."""
+    """Return why rules cannot be in force for the groups that they name."""
     named = [rule.remote_group for rule in rules if rule.remote_group is not None]
     whys = (groups.get(group, f"its remote group {group} is not in the topology") for group in named)
     return next(filter(None, whys), "")
@@ -190,7 +190,7 @@ def _look_at(port: Port, network: Network, before: _Looked | None) -> _Looked:
 
 
 def _twins(ports: Sequence[_Looked]) -> dict[str, str]:
-    """Say of ports who else has what they need; the first one has it."""
+    """Return the ports whose address another port has already, and why; the first one has it."""
     every = [key for looked in ports for key in looked.keys]
     if len(every) == len({*every}):
         return {}

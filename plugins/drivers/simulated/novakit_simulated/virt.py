@@ -262,7 +262,7 @@ class SimulatedVirt:
         return self.options.create_seconds + (self.options.hang_create if hangs else 0.0)
 
     def _answers_in(self, record: dict[str, Any], within: float) -> float:
-        """Say in how many seconds the guest is off, at the latest when the plug is pulled."""
+        """Return in how many seconds the guest is off, at the latest when the plug is pulled."""
         if self.options.ignores_shutdown:
             return within
         booted: float = record["boots"][-1][0] + self.options.boot_seconds
