@@ -55,7 +55,9 @@ class AcceleratorConformance:
     async def test_a_parent_is_listed_before_its_children(self, provider: AcceleratorProvider) -> None:
         seen: set[str] = set()
         for device in await provider.discover():
-            assert device.parent is None or device.parent in seen, f"{device.key} comes before {device.parent}"
+            assert device.parent is None or device.parent in seen, (
+                f"list {device.parent} before {device.key}, which is a part of it"
+            )
             seen.add(device.key)
 
     async def test_discovering_again_gives_the_same(self, provider: AcceleratorProvider) -> None:
@@ -86,7 +88,7 @@ class AcceleratorConformance:
     ) -> None:
         for claim in claims:
             attachments = await provider.prepare(claim)
-            assert attachments, f"nothing reaches the guest for {claim.device}"
+            assert attachments, f"prepare() must return what to attach for {claim.device}"
             assert {type(one) for one in attachments} <= self.yields
             await provider.release(claim.id)
 

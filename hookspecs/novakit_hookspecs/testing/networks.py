@@ -84,7 +84,7 @@ class NetworkConformance:
         draft.topology()
         await driver.apply(draft.topology())
         applied = await driver.apply(old)
-        assert applied.revision == 2, "the answer tells what is in force"
+        assert applied.revision == 2, "an older revision is ignored, and the answer says which is in force"
         assert port.id in applied.vifs
 
     async def test_a_port_that_went_is_gone_and_the_others_stay(self, driver: NetworkDriver, draft: Draft) -> None:
@@ -113,8 +113,10 @@ class NetworkConformance:
         draft.ports[lost.id] = lost
         applied = await driver.apply(draft.topology())
         assert set(applied.vifs) == {good.id}
-        assert set(applied.faults) == {lost.id}, "a port on a network that is not in the topology is a fault"
-        assert " " in applied.faults[lost.id], "a fault is a sentence"
+        assert set(applied.faults) == {lost.id}, (
+            "report a port on a network that is not in the topology, and no other, under `faults`"
+        )
+        assert " " in applied.faults[lost.id], "say in a sentence why the port could not be made"
 
     async def test_a_fault_is_gone_once_its_cause_is(self, driver: NetworkDriver, draft: Draft) -> None:
         network = draft.network()
@@ -146,7 +148,9 @@ class NetworkConformance:
         good = draft.port(network, "10.1.0.11")
         del draft.groups[group.id]
         applied = await driver.apply(draft.topology())
-        assert set(applied.vifs) == {good.id}, "whom its rule lets in is not known, so nobody may reach it"
+        assert set(applied.vifs) == {good.id}, (
+            "a port is a fault while the group that its rule names is unknown: nobody may reach it"
+        )
         assert set(applied.faults) == {bad.id}
         draft.groups[group.id] = group
         applied = await driver.apply(draft.topology())
@@ -167,7 +171,7 @@ class NetworkConformance:
             del draft.ports[goes.id]
             after = await successor.apply(draft.topology())
             assert dict(after.vifs) == {stays.id: before.vifs[stays.id]}, "a restart must not rename a guest's device"
-            assert goes.id not in await owners(successor), "what went while nobody looked has to go too"
+            assert goes.id not in await owners(successor), "remove what left the topology while the driver was down"
             await successor.apply(Topology(revision=THE_END))
         finally:
             await successor.close()
@@ -196,11 +200,15 @@ class NetworkConformance:
             for moment in ("before a restarted agent has applied anything", "after it has"):
                 left = await successor.abandoned()
                 told = {thing.owner for each in left for thing in each.things} - {""}
-                assert not told & {port.id, port.network_id}, f"what is the driver's own is nobody's, {moment}"
+                assert not told & {port.id, port.network_id}, (
+                    f"the driver's own things must not be told as abandoned, {moment}"
+                )
                 for owner in (port.id, before.vifs[port.id].device, new_id()):
                     with pytest.raises(NotFound):
                         await successor.remove_abandoned(owner)
-                assert await owners(successor) == held, f"a removal took what is the driver's own, {moment}"
+                assert await owners(successor) == held, (
+                    f"a removal of abandoned things must leave the driver's own, {moment}"
+                )
                 after = await successor.apply(draft.topology())
                 assert dict(after.vifs) == dict(before.vifs)
             await successor.apply(Topology(revision=THE_END))

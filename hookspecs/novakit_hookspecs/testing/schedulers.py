@@ -62,7 +62,9 @@ class SchedulerConformance:
                 assert isinstance(ranks, np.ndarray), f"rank() returned {type(ranks).__name__}; return a NumPy array"
                 assert ranks.dtype.kind in "fiu", f"the ranking's dtype is {ranks.dtype}; return numbers"
                 assert ranks.shape == (table.size,), f"the ranking has shape {ranks.shape} for {table.size} hosts"
-                assert not np.isposinf(ranks).any(), f"no host is infinitely good; NaN and -inf refuse one: {one}"
+                assert not np.isposinf(ranks).any(), (
+                    f"a rank must not be infinite, but -inf or NaN for a refusal: {one}"
+                )
 
     def test_it_takes_an_empty_table(self, driver: Ranker, requests: Sequence[Ask]) -> None:
         for one in requests:

@@ -90,8 +90,8 @@ class GuardsPorts(PacketFrame):
         pair.second.serve_tcp(22)
         assert pair.first.reaches("10.1.0.12", 80)
         assert pair.first.pings("10.1.0.12")
-        assert not pair.first.reaches("10.1.0.12", 22, SHORT), "no rule lets port 22 in"
-        assert not pair.second.reaches("10.1.0.11", 80, SHORT), "the first guest lets nothing in"
+        assert not pair.first.reaches("10.1.0.12", 22, SHORT), "port 22 must be closed, as no rule opens it"
+        assert not pair.second.reaches("10.1.0.11", 80, SHORT), "a port without rules must let nothing in"
         assert not pair.second.pings("10.1.0.11", SHORT)
 
     async def test_only_what_a_rule_lets_out_goes_out(
@@ -128,7 +128,7 @@ class GuardsPorts(PacketFrame):
         assert [one.reaches("10.1.0.30", number, SHORT) for number in (1000, 1011, 1023)] == [True] * 3
         assert [one.reaches("10.1.0.30", number, SHORT) for number in (999, 1024)] == [False] * 2
         assert (one.reaches("10.1.0.30", 22), two.reaches("10.1.0.30", 22, SHORT)) == (True, False)
-        assert not one.reaches("10.1.0.30", 23, SHORT), "a remote group without members is nobody"
+        assert not one.reaches("10.1.0.30", 23, SHORT), "a rule with a remote group without members must let nobody in"
         assert (two.pings("10.1.0.30"), one.pings("10.1.0.30", SHORT)) == (True, False)
 
     async def test_members_of_a_remote_group_come_and_go(
@@ -143,15 +143,15 @@ class GuardsPorts(PacketFrame):
         client = one.connect("10.1.0.12", 80)
         answering, _ = accept(listener)
         assert talk(client, answering)
-        assert not two.reaches("10.1.0.12", 80, SHORT), "who is no member is not let in"
+        assert not two.reaches("10.1.0.12", 80, SHORT), "an address that is not in the remote group must not be let in"
         draft.regroup(group, "10.1.0.11/32", "10.1.0.14/32")
         await driver.apply(draft.topology())
         assert two.reaches("10.1.0.12", 80)
-        assert talk(client, answering), "a member more leaves the others alone"
+        assert talk(client, answering), "a new member of the group must not end connections of the others"
         draft.regroup(group, "10.1.0.14/32")
         await driver.apply(draft.topology())
         client.send(b"x")
-        assert silent(answering), "who is a member no more is cut"
+        assert silent(answering), "connections of an address that left the group must end"
         assert (one.reaches("10.1.0.12", 80, SHORT), two.reaches("10.1.0.12", 80)) == (False, True)
 
     async def test_of_a_group_each_ip_version_lets_in_its_own_members(
@@ -277,7 +277,7 @@ class GuardsPorts(PacketFrame):
         liar.lies(ethernet(own, EVERYWHERE, 0x8100, b"\x00\x05\x08\x00" + web[1]))
         assert not ear.hears(mark)
         liar.lies(ethernet(own, target, *web))
-        assert ear.hears(mark), "what the guest may truly send must arrive"
+        assert ear.hears(mark), "packets with the guest's own addresses must arrive"
 
     async def test_spoofed_arp_goes_nowhere(self, pair: Pair, believer: PacketGuest) -> None:
         liar, ear = pair.first, believer.ear()
@@ -290,7 +290,7 @@ class GuardsPorts(PacketFrame):
             liar.lies(ethernet(own, EVERYWHERE, 0x0806, message))
         assert not ear.hears(socket.inet_aton("10.1.0.1"))
         liar.lies(ethernet(own, EVERYWHERE, 0x0806, arp(1, own, "10.1.0.11", "10.1.0.12")))
-        assert ear.hears(socket.inet_aton("10.1.0.11")), "what the guest may truly send must arrive"
+        assert ear.hears(socket.inet_aton("10.1.0.11")), "packets with the guest's own addresses must arrive"
 
     async def test_a_guest_cannot_play_dhcp_server_or_ipv6_router(self, pair: Pair, believer: PacketGuest) -> None:
         liar, ear = pair.first, believer.ear()
@@ -327,6 +327,6 @@ class GuardsPorts(PacketFrame):
             ear = pair.first.ear()
             asked = arp(1, pair.first.port.mac, "10.1.0.11", "10.1.0.200")
             pair.first.lies(ethernet(pair.first.port.mac, EVERYWHERE, 0x0806, asked))
-            assert not ear.hears(socket.inet_aton("10.1.0.200")), "the host's own stack answers guests"
+            assert not ear.hears(socket.inet_aton("10.1.0.200")), "the host's own network stack must not answer guests"
         finally:
             host.run(["ip", "addr", "del", "10.1.0.200/32", "dev", device])

@@ -22,11 +22,13 @@ class RoutesPackets(PacketFrame):
         one, two, three = (guests(port, applied) for port in (*ports, twin))
         ear = one.ear()
         assert not one.pings("10.1.0.11", SHORT)
-        assert two.pings("10.1.0.10"), "the twin on its own network answers"
+        assert two.pings("10.1.0.10"), "a guest on the other network with the same range must be reached there"
         two.lies(ethernet(two.port.mac, one.port.mac, 0x0800, udp("10.1.0.11", "10.1.0.10", 1, 2, b"across")))
         assert not ear.hears(b"across")
         three.close()
-        assert not two.pings("10.1.0.10", SHORT), "nobody else has that address there"
+        assert not two.pings("10.1.0.10", SHORT), (
+            "an address of another network with the same range must not be reached"
+        )
 
     async def test_a_router_joins_networks_and_only_as_the_rules_say(
         self, driver: NetworkDriver, draft: Draft, guests: Attach
@@ -41,7 +43,7 @@ class RoutesPackets(PacketFrame):
         two.serve_tcp(81)
         assert one.reaches("10.2.0.11", 80)
         assert not one.reaches("10.2.0.11", 81, SHORT)
-        assert one.pings("10.1.0.1"), "the router answers at its own address"
+        assert one.pings("10.1.0.1"), "the router must answer pings at its own address"
 
     async def test_a_router_that_goes_leaves_no_way(self, driver: NetworkDriver, draft: Draft, guests: Attach) -> None:
         left, right = draft.network("10.1.0"), draft.network("10.2.0")
@@ -76,12 +78,12 @@ class RoutesPackets(PacketFrame):
         assert not host.reaches("203.0.113.50", 23, SHORT)
         client = host.connect("203.0.113.50", 22)
         server, address = accept(listener)
-        assert address == "203.0.113.1", "the guest sees who really calls"
+        assert address == "203.0.113.1", "the guest must see the address that the connection comes from"
         assert talk(client, server)
         draft.unfloat(router, floating)
         await driver.apply(draft.topology())
         client.send(b"x")
-        assert silent(server), "a floating address that is taken away takes its connections along"
+        assert silent(server), "connections must end when their floating IP is taken away"
         assert not host.reaches("203.0.113.50", 22, SHORT)
         host.close()
 
@@ -150,4 +152,4 @@ class RoutesPackets(PacketFrame):
         near.serve_tcp(22)
         far.serve_tcp(22)
         assert one.reaches("203.0.113.51", 22)
-        assert one.reaches("203.0.113.52", 22), "a neighbour's floating address works from the same network"
+        assert one.reaches("203.0.113.52", 22), "a floating IP must be reached from the network of its own guest"

@@ -18,7 +18,9 @@ class HandsDevices(VirtFrame):
     async def test_a_device_that_the_host_never_reported_is_refused(self, driver: VirtDriver, plan: GuestPlan) -> None:
         self._needs_pci()
         unreported = "0000:ff:1f.7"
-        assert unreported not in {each.address for each in (await driver.host()).pci}, "the tests use this address"
+        assert unreported not in {each.address for each in (await driver.host()).pci}, (
+            "the tests need this address to be of no device that the host reports"
+        )
         for address in (unreported, "", "0000:ff:1f.7,x=y", "../../x"):
             with pytest.raises(Refused):
                 await driver.create(attrs.evolve(plan, attachments=(PciAttachment(address=address),)))
@@ -39,7 +41,7 @@ class HandsDevices(VirtFrame):
                 held = [each for each in await driver.holdings() if each.kind == "device"]
                 assert [(each.name, each.owner) for each in held] == [(address, one.id)]
                 assert address in {each.address for each in (await driver.host()).pci}, (
-                    "a device stays reported while a guest has it: Placement knows which are taken"
+                    "report a device while a guest has it, too: Placement knows which are taken"
                 )
             finally:
                 await driver.destroy(one.id)

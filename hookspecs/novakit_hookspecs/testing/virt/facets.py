@@ -25,7 +25,7 @@ class KeepsFacets(VirtFrame):
         await self.booted(driver, plan.id)
         await driver.set_power(plan.id, Power.SHUTDOWN, 0)
         whole = await driver.console_log(plan.id, 1 << 20)
-        assert whole, "a guest that was up has printed something"
+        assert whole, "console_log must return what a guest that was up has printed"
         assert await driver.console_log(plan.id, 16) == whole[-16:]
         assert await driver.console_log(plan.id, 0) == b""
         await driver.set_power(plan.id, Power.RUNNING, self.patience)
@@ -43,7 +43,7 @@ class KeepsFacets(VirtFrame):
         self.needs(ListsHoldings)
         assert isinstance(driver, ListsHoldings)
         held = [each for each in await driver.holdings() if each.owner == plan.id]
-        assert any(each.kind == "domain" for each in held), "a running guest is a holding of kind domain"
+        assert any(each.kind == "domain" for each in held), "holdings() must list a running guest as a domain"
         await driver.destroy(plan.id)
         assert not [each for each in await driver.holdings() if each.owner == plan.id]
 
@@ -63,7 +63,7 @@ class KeepsFacets(VirtFrame):
             await written.told(plan.id, Power.PAUSED, self.patience)
         assert (await driver.set_power(plan.id, Power.RUNNING, 0)).power is Power.RUNNING
         assert await self.power_of(driver, plan.id) is Power.RUNNING
-        assert await self.boots(driver, plan.id) == boots, "a paused guest goes on where it was, it does not boot"
+        assert await self.boots(driver, plan.id) == boots, "a paused guest must go on where it was, and not boot"
 
     async def test_a_paused_guest_stays_paused_over_a_restart_of_the_driver(
         self, driver: VirtDriver, plan: GuestPlan, guest: Guest
@@ -119,7 +119,9 @@ class KeepsFacets(VirtFrame):
             assert written.of(plan.id)[-1] is Power.SUSPENDED, "a guest that is suspended must not be told as off"
         assert (await driver.set_power(plan.id, Power.RUNNING, self.patience)).power is Power.RUNNING
         assert await self.power_of(driver, plan.id) is Power.RUNNING
-        assert await self.boots(driver, plan.id) == boots, "a suspended guest comes back with its memory"
+        assert await self.boots(driver, plan.id) == boots, (
+            "a suspended guest must come back with its memory, and not boot"
+        )
 
     async def test_a_suspended_guest_outlives_the_driver(
         self, driver: VirtDriver, plan: GuestPlan, guest: Guest
