@@ -20,18 +20,17 @@ import attrs
 import structlog
 
 from novakit import tracing, world
-from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable
+from novakit.bus import BusError, RemoteBusy, RemoteError, Unreachable
 from novakit.calls.counts import ConductorCounts, OperationCounts
-from novakit.calls.refusals import for_owner
 from novakit.compute.states import UndefinedMove
 from novakit.concurrency.deadlines import Deadline
 from novakit.conductor.guests import age
 from novakit.conductor.leases import LEASE, Leases
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
+from novakit.conductor.steps import failures
 from novakit.conductor.verb import AnyStep, AnyVerb, undone
 from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, Failure, HandedOver, Postponed, Rewind
-from novakit.errors import InsufficientStorage
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.faults import is_passing, shown
@@ -40,9 +39,6 @@ log = structlog.get_logger(__name__)
 
 OVERTAKEN = "The server has changed since this was asked for; look at it, and ask again if this is still wanted."
 """What a server's owner is told of a change that an older backup has open, and nobody asks for any more."""
-
-UNKNOWN = Failure("This failed, and why is not known any more. Try again.", details="no reason was kept with the operation")
-"""Why an operation is taken back whose row does not say so."""
 
 REST = 0.5
 """Seconds after which the engine looks for work that nobody told it of: what was postponed, and what others left."""
@@ -271,7 +267,7 @@ class Engine:
                     await self._outcomes.write(work, commits, step=step, reason=str(error))
                 except UndefinedMove as changed:
                     # Somebody has set the state meanwhile: started over in vain, it would be tried again for ever.
-                    await self._fail(verb, work, _as_changed(changed))
+                    await self._fail(verb, work, failures.of_change(changed))
                     undoing = True
             except (Lost, Cancelled):
                 raise
@@ -315,21 +311,15 @@ class Engine:
                 waited = world.monotonic() - silent if silent is not None else 0.0
                 if waited < self.patience:
                     return None
-                return Failure(
-                    f"The host did not answer. {_advice(work)}", details=f"silent for {waited:.0f} s: {error}"
-                )
+                return failures.of_silence(work, waited, error)
             case RemoteBusy():
                 return None
             case RemoteError():
-                return _as_failure(work, error)
+                return failures.of_host(work, error)
             case UndefinedMove():
-                return _as_changed(error)
+                return failures.of_change(error)
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
-        if is_passing(error):
-            return None
-        said = f"An error in the service ended '{work.kind}'. {_advice(work)}"
-        found = f"{shown(error)}; the conductor's log has more under the request id {work.request_id}"
-        return Failure(said, details=found)
+        return None if is_passing(error) else failures.unforeseen(work, error)
 
     async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork, following: AnyStep | None) -> None:
         place, started = f"{verb.kind}/{step.name}", world.monotonic()
@@ -381,7 +371,7 @@ class Engine:
         # A delete may stop it anywhere: it removes all that is taken back here, and need not wait for a silent host.
         self._interruptible.add(work.id)
         commits: list[Commit] = []
-        failure = work.beside.failure or UNKNOWN
+        failure = work.beside.failure or failures.UNKNOWN
         try:
             with tracing.within(tracing.tracer(), "step.undo", failure=failure.message):
                 for each in verb.begun(done):
@@ -433,23 +423,3 @@ class Engine:
 def _why(error: Exception) -> dict[str, object]:
     """Return why the store did not do it: in a word where that passes by itself, else with all that is known."""
     return {"why": shown(error)} if is_passing(error) else {"exc_info": error}
-
-
-def _as_changed(error: UndefinedMove) -> Failure:
-    said = "The state of the server was changed meanwhile; look at it, and ask again if this is still wanted."
-    return Failure(said, code=409, details=str(error))
-
-
-def _as_failure(work: AnyWork, error: RemoteError) -> Failure:
-    if isinstance(error, RemoteRefused):
-        message = for_owner(str(error), work.memory.host)
-    elif error.kind == InsufficientStorage.__name__:
-        message = f"The host's disk is full. {_advice(work)}"
-    else:
-        message = f"The host could not do '{work.kind}'. {_advice(work)}"
-    return Failure(message, details=f"{error.kind}: {error}")
-
-
-def _advice(work: AnyWork) -> str:
-    """Return what a server's owner can do about a failure that only the operator can read more of."""
-    return f"Try again, or give the operator the request id {work.request_id}."

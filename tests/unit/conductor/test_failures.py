@@ -2,7 +2,7 @@
 
 import pytest
 
-from novakit.calls.refusals import for_owner
+from novakit.conductor.steps.failures import for_owner
 
 
 @pytest.mark.parametrize(
