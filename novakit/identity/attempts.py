@@ -25,7 +25,7 @@ import sqlalchemy as sa
 import structlog
 
 from novakit.errors import NovakitError, TooMany
-from novakit.store import Store
+from novakit.store import Store, faults
 from novakit.store import login_attempts as table
 from novakit.store.login_attempts import FORGOTTEN_AFTER, KNOWN_FOR, LoginAttemptsRow
 
@@ -102,7 +102,9 @@ class Attempts:
             async with self._store.write() as session:
                 await table.clear(session, pair, await table.clock(session))
         except (NovakitError, sa.exc.SQLAlchemyError) as error:
-            log.warning("a login could not be noted, so its wrong passwords count on", why=type(error).__name__)
+            told = faults.as_answer(error)
+            why = str(error)[:300] if told is None else told.message
+            log.warning("a login could not be recorded, so the user's wrong passwords still count", why=why)
 
 
 @attrs.frozen

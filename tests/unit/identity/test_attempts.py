@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from novakit.errors import TooMany
 from novakit.identity import attempts
@@ -159,4 +160,7 @@ async def test_a_login_works_where_nothing_can_be_written(
         raise sa.exc.OperationalError("UPDATE", {}, Exception("disk is full"))
 
     monkeypatch.setattr(login_attempts, "clear", fails)
-    assert await guess(Attempts(store), right=True) == 0
+    with capture_logs() as logs:
+        assert await guess(Attempts(store), right=True) == 0
+    (line,) = logs
+    assert "could not be recorded" in line["event"] and "disk is full" in line["why"]
