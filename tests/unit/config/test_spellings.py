@@ -112,7 +112,7 @@ def test_a_key_that_means_nothing_here_is_named_with_those_that_do(tmp_path):
     ):
         read(tmp_path, "[filter_scheduler]\nnonsense = 1\n")
     assert read(tmp_path, "[filter_scheduler]\nshuffle_best_same_weighed_hosts = true\n").warnings
-    with pytest.raises(ConfigError, match="chance always chooses"):
+    with pytest.raises(ConfigError, match="one is always chosen at random"):
         read(tmp_path, "[filter_scheduler]\nshuffle_best_same_weighed_hosts = false\n")
 
 
