@@ -126,7 +126,7 @@ async def test_a_cancelled_build_is_completed_by_the_next(disks: Disks, plan: Gu
 
 
 async def test_an_image_that_is_not_there_is_refused(disks: Disks) -> None:
-    with pytest.raises(Refused, match="the file of image .* is not on the host any more"):
+    with pytest.raises(Refused, match=r"the file of image .* is not on the host any more"):
         await disks.build(PLAN)
 
 
