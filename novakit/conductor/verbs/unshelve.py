@@ -185,7 +185,9 @@ async def _drop(parts: Parts, image_id: str) -> None:
         if is_passing(error):
             raise
         log.warning(
-            "the image of a server that was unshelved could not be deleted and stays", image=image_id, why=errors.in_words(error)
+            "the image of a server that was unshelved could not be deleted and stays",
+            image=image_id,
+            why=errors.in_words(error),
         )
 
 
