@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, Literal, TypeVar, cast
 
 import attrs
+import structlog
 
 from novakit import errors, world
 from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets, topics
@@ -25,6 +26,8 @@ from novakit.store.compute.server_list import ServerQuery as ServerQuery
 from novakit.store.compute.server_list import listed
 from novakit_hookspecs.facets import trait_of
 from novakit_hookspecs.virt import LogsConsole
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Editable = Literal["metadata", "tags"]
@@ -123,7 +126,18 @@ class Servers:
         except RemoteNotFound as error:
             raise errors.Conflict(f"Instance {server_id} is not ready") from error
         except RemoteError as error:
-            raise errors.NotFound(f"Unable to get console log: {error}") from error
+            # What a host says of itself, such as a path, is for the operator alone.
+            log.warning(
+                "a console log could not be read",
+                server=server_id,
+                host=server["host"],
+                why=str(error),
+                request_id=context.request_id,
+            )
+            raise errors.NotFound(
+                f"Unable to get console log of instance {server_id}: its host could not read it. "
+                f"Ask the operator, whose log says why under {context.request_id}."
+            ) from error
         except BusError as error:
             raise errors.Unavailable(
                 f"The host of instance {server_id} does not answer now; ask again later."

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from novakit import world
 from novakit.calls.host import HostCalls
@@ -134,6 +135,25 @@ async def test_a_console_log_is_asked_only_of_a_host_that_keeps_one(api, bus, st
         await hosts.report(session, host, {**facts, "traits": ["CUSTOM_COMPUTE_LOGS_CONSOLE"]})
     assert (await act(api, active, {"os-getConsoleOutput": {}})).body == {"output": "Linux"}
     assert asked == [active]
+
+
+async def test_what_a_host_says_of_a_console_log_that_it_cannot_read_is_told_to_the_operator_alone(
+    api, bus, store, active, host
+):
+    async def console_log(server, max_bytes):
+        raise PermissionError(13, "Permission denied", "/var/lib/novakit/guests/console.log")
+
+    serve_some(bus.join(f"agent:{host}"), HostCalls, host, console_log=console_log)
+    async with store.write() as session:
+        facts = (await hosts.host(session, host))["facts"]
+        await hosts.report(session, host, {**facts, "traits": ["CUSTOM_COMPUTE_LOGS_CONSOLE"]})
+    with capture_logs() as logs:
+        failed = await act(api, active, {"os-getConsoleOutput": {}})
+    told = failed.body["itemNotFound"]["message"]
+    assert failed.status == 404 and f"console log of instance {active}" in told
+    assert "/var/lib" not in told and "Errno" not in told and host not in told
+    (line,) = [one for one in logs if one["event"] == "a console log could not be read"]
+    assert line["host"] == host and "/var/lib/novakit" in line["why"] and line["request_id"] in told
 
 
 async def test_metadata_is_added_replaced_and_removed(api, active):
