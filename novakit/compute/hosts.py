@@ -204,7 +204,7 @@ class Hosts:
             session.followed_by(lambda: topics.HOSTS_CHANGED.publish(self._bus, topics.Changed()))
             if not await hosts.decide(session, name, **values):
                 if await refused_hosts.refused_host(session, name) is not None:
-                    raise errors.NotFound(f"{_NEVER.format(name)} `novakit guest list` says why.")
+                    raise errors.NotFound(f"{_NEVER.format(name)} `novakit guest list` says why it was refused.")
                 raise errors.NotFound(f"Compute host {name} could not be found.")
 
     def _host(self, row: HostRow, zones: Mapping[str, str], away: RefusedHostRow | None = None) -> Host:
@@ -254,7 +254,7 @@ def _never_joined(away: RefusedHostRow, number: int) -> Host:
 
 
 _FOREIGN = "the host belongs to deployment {}"
-_NEVER = "The host {} takes no part in this cloud and never did, so there is nothing of it to change."
+_NEVER = "The host {} never joined this deployment, so it cannot be changed."
 
 
 async def zone_names(session: Session) -> set[str]:

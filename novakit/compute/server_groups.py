@@ -93,7 +93,9 @@ class ServerGroups:
                 await rows.join(session, group_id, [server_id])
                 why = await _broken_in(session, dict(group))
                 if why:
-                    raise errors.Conflict(f"Instance {server_id} cannot join instance group {group_id}: then {why}.")
+                    raise errors.Conflict(
+                        f"Instance {server_id} cannot join instance group {group_id}: {why}. Choose another group."
+                    )
                 await _remember(session, server, group_id)
         return await self.show(context, group_id)
 
@@ -117,7 +119,9 @@ class ServerGroups:
             row = await _locked(session, context, group_id)
             why = await _broken_in(session, {**row, **values})
             if why:
-                raise errors.Conflict(f"Instance group {group_id} cannot be changed so: {why}.")
+                raise errors.Conflict(
+                    f"Instance group {group_id} cannot be changed: {why}. Take servers out of the group first."
+                )
             await rows.change(session, group_id, **values)
         return await self.show(context, group_id)
 
@@ -147,10 +151,12 @@ async def _broken_in(session: Session, group: Mapping[str, Any]) -> str:
 def _broken(policy: str, limit: int | None, places: Mapping[str, Collection[str]]) -> str:
     """Return what of a rule the places of a group's members break; nothing when they keep it."""
     if policy == "affinity" and len(places) > 1:
-        return f"its servers stand on {len(places)} hosts"
+        return f"policy affinity allows its servers one host, and with this change they have {len(places)}"
     most = max((len(members) for members in places.values()), default=0)
     allowed = (limit or 1) if policy == "anti-affinity" else limit
-    return f"{most} of its servers stand on one host" if allowed is not None and most > allowed else ""
+    if allowed is None or most <= allowed:
+        return ""
+    return f"policy {policy} allows {allowed} of its servers on a host, and with this change one host has {most}"
 
 
 async def _visible(session: Session, context: RequestContext, group_id: str) -> rows.ServerGroupRow:

@@ -31,7 +31,7 @@ def groups_of(specs: Mapping[str, str]) -> tuple[RequestGroup, ...]:
         kind, suffix, what = read
         if kind == "resources":
             if what == "PCPU":
-                raise ValueError(f"{name} would give CPUs to nobody; say hw:cpu_policy=dedicated instead")
+                raise ValueError(f"{name} asks for CPUs that no guest would get; set hw:cpu_policy=dedicated instead")
             resources.setdefault(suffix, {})[canonical(what)] = int(value)
         else:
             traits.setdefault(suffix, {"required": set(), "forbidden": set()})[value].add(what)

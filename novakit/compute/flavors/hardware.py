@@ -62,7 +62,9 @@ def _check(vcpus: int, ram: int, extra_specs: Items, image_properties: Items) ->
         raise errors.BadRequest("gpu:count without gpu:type gives no GPU; say which type, as gpu:type=a100.")
     gpu = properties.get("gpu:type")
     if gpu and pci_name(gpu) not in (wanted.resources() if wanted else {}):
-        raise errors.BadRequest(f"The image needs a GPU of type {gpu[:80]}, and the flavor gives none; take another.")
+        raise errors.BadRequest(
+            f"The image needs a GPU of type {gpu[:80]}, and the flavor gives none; choose a flavor that does."
+        )
 
 
 def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
@@ -75,20 +77,26 @@ def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
             given = specs.get(f"hw:{name}") or properties.get(f"hw_{name}")
             if given and not (name == "emulator_threads_policy" and given == "share"):
                 raise errors.BadRequest(
-                    f"Dedicated CPUs required: hw:{name} is {given}, and hw:cpu_policy is {policy}."
+                    f"hw:{name} {given[:40]} needs dedicated CPUs, and hw:cpu_policy is {policy[:40]}; "
+                    f"set hw:cpu_policy to dedicated, or remove hw:{name}."
                 )
     threads = specs.get("hw:emulator_threads_policy")
     if threads and threads not in ("isolate", "share"):
         raise errors.BadRequest(f"hw:emulator_threads_policy is {threads[:40]}; it takes isolate or share.")
     if specs.get("hw:cpu_dedicated_mask") and policy != "mixed":
-        raise errors.BadRequest(f"hw:cpu_dedicated_mask is for hw:cpu_policy mixed, and it is {policy}.")
+        raise errors.BadRequest(
+            f"hw:cpu_dedicated_mask needs hw:cpu_policy mixed, and hw:cpu_policy is {policy[:40]}; "
+            "set it to mixed, or remove the mask."
+        )
     counted = sorted(name for name in ("resources:VCPU", PCPU) if name in specs)
     if counted and (specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")) in PINNING:
-        raise errors.BadRequest(f"{counted[0]} cannot be counted beside hw:cpu_policy {policy}; leave it out.")
+        raise errors.BadRequest(
+            f"{counted[0]} and hw:cpu_policy {policy} both say how CPUs are counted; remove {counted[0]}."
+        )
     if by_class == "dedicated" and specs.get("hw:cpu_policy"):
-        raise errors.BadRequest(f"{PCPU} cannot be counted beside hw:cpu_policy {policy}; leave one of them out.")
+        raise errors.BadRequest(f"{PCPU} contradicts hw:cpu_policy {policy[:40]}; remove one of them.")
     if len(counted) == 2 and all(specs[name] != "0" for name in counted):
-        raise errors.BadRequest("resources:VCPU and resources:PCPU exclude one another; use hw:cpu_policy mixed.")
+        raise errors.BadRequest("resources:VCPU and resources:PCPU exclude each other; use hw:cpu_policy mixed.")
 
 
 def _cells(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
@@ -103,7 +111,8 @@ def _cells(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
         return
     if not nodes or max(told) >= int(nodes):
         raise errors.BadRequest(
-            f"numa_cpus.{max(told)} or numa_mem.{max(told)} is given, and numa_nodes is {nodes or 'not set'}."
+            f"numa_cpus.{max(told)} or numa_mem.{max(told)} is given, and numa_nodes is {nodes or 'not set'}; "
+            "the cells are numbered from 0 to one less than numa_nodes."
         )
     if written["numa_cpus"] != written["numa_mem"] or len(told) != int(nodes):
         raise errors.BadRequest(f"numa_cpus and numa_mem must be given for each of the {nodes} cells, or not at all.")
@@ -123,16 +132,20 @@ def _image_within_flavor(specs: Mapping[str, str], properties: Mapping[str, str]
         raise _conflict("pci_numa_affinity_policy", images, flavors)
     for name in ("numa_nodes", "numa_cpus", "numa_mem"):
         if any(_is(key, f"hw:{name}") for key in specs) and any(_is(key, f"hw_{name}") for key in properties):
-            raise errors.BadRequest(f"Image and flavor both say {name}; leave it to one of them.")
+            raise errors.BadRequest(f"Image and flavor both set {name}; set it in one of them alone.")
     flavors, images = specs.get("hw:mem_page_size"), properties.get("hw_mem_page_size")
     if images and images not in ("small", flavors) and flavors not in ("large", "any"):
         raise errors.BadRequest(
-            f"Image property hw_mem_page_size is {images}; only hw:mem_page_size large or any gives a choice."
+            f"Image property hw_mem_page_size is {images[:40]}, and the flavor leaves images no choice of it; choose a "
+            "flavor with hw:mem_page_size large or any, or remove the property."
         )
 
 
 def _conflict(name: str, images: str, flavors: str) -> errors.BadRequest:
-    return errors.BadRequest(f"Image property hw_{name} is {images}, and the flavor's hw:{name} is {flavors}.")
+    return errors.BadRequest(
+        f"Image property hw_{name} is {images[:40]}, and the flavor's hw:{name} is {flavors[:40]}; "
+        "choose another flavor, or change the property."
+    )
 
 
 def _is(key: str, name: str) -> bool:

@@ -68,7 +68,7 @@ async def test_a_refused_host_that_was_never_known_is_a_service_that_is_down_and
         asked = await api("GET", "/v2.1/os-services?host=stray", as_="admin", version=version)
         assert asked.body["services"] == [shown]
     changed = await api("PUT", f"/v2.1/os-services/{shown['id']}", {"status": "enabled"}, as_="admin", version="2.53")
-    assert changed.status == 404 and "takes no part in this cloud" in changed.body["itemNotFound"]["message"]
+    assert changed.status == 404 and "never joined this deployment" in changed.body["itemNotFound"]["message"]
     hypervisors = (await api("GET", "/v2.1/os-hypervisors", as_="admin", version="2.53")).body["hypervisors"]
     assert [each["hypervisor_hostname"] for each in hypervisors] == ["alpha.example"], "nothing of it can be used"
     zones = (await api("GET", "/v2.1/os-availability-zone/detail", as_="admin")).body["availabilityZoneInfo"]

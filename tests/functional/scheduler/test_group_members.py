@@ -87,10 +87,20 @@ async def test_a_server_joins_where_it_stands_and_leaves(desk: Desk, make: Any) 
 @pytest.mark.parametrize(
     ("policy", "rules", "hosts", "why"),
     [
-        ("affinity", {}, ("host0", "host1"), "stand on 2 hosts"),
-        ("anti-affinity", {}, ("host0", "host0"), "2 of its servers stand on one host"),
-        ("anti-affinity", {"max_server_per_host": 2}, ("host0",) * 3, "3 of its servers stand on one host"),
-        ("soft-affinity", {"max_server_per_host": 1}, ("host2", "host2"), "2 of its servers stand on one host"),
+        ("affinity", {}, ("host0", "host1"), "affinity allows its servers one host, and with this change they have 2"),
+        (
+            "anti-affinity",
+            {},
+            ("host0", "host0"),
+            "allows 1 of its servers on a host, and with this change one host has 2",
+        ),
+        (
+            "anti-affinity",
+            {"max_server_per_host": 2},
+            ("host0",) * 3,
+            "allows 2 of its servers on a host, and with this change one host has 3",
+        ),
+        ("soft-affinity", {"max_server_per_host": 1}, ("host2", "host2"), "with this change one host has 2"),
     ],
 )
 async def test_a_server_whose_place_breaks_the_rule_stays_outside(

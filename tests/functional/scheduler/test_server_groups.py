@@ -68,9 +68,9 @@ async def test_a_change_holds_from_the_next_decision_on(desk: Desk, make: Any) -
     assert (await changed(desk, group, rules={"max_server_per_host": 2}))[0] == 200
     assert (await hosts_of(desk, make, group, 4)).count(None) == 0
     status, told = await changed(desk, group, rules={})
-    assert status == 409 and "2 of its servers stand on one host" in told["error"]["message"]
+    assert status == 409 and "one host has 2. Take servers out of the group" in told["error"]["message"]
     status, told = await changed(desk, group, policy="affinity")
-    assert status == 409 and "stand on 4 hosts" in told["error"]["message"]
+    assert status == 409 and "they have 4" in told["error"]["message"]
     status, told = await changed(desk, group, policy="soft-affinity", rules={})
     assert (status, told["server_group"]["policy"], told["server_group"]["name"]) == (200, "soft-affinity", "g")
     assert (await changed(desk, group, "member:other", name="mine"))[0] == 404

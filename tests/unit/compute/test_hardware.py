@@ -46,12 +46,12 @@ def test_what_was_allowed_is_remembered_by_all_that_was_asked_and_not_where_it_i
 @pytest.mark.parametrize(
     ("specs", "says"),
     [
-        ({"cpu_policy": "shared", "cpu_thread_policy": "require"}, "Dedicated CPUs required: hw:cpu_thread_policy"),
-        ({"emulator_threads_policy": "isolate"}, "Dedicated CPUs required: hw:emulator_threads_policy"),
+        ({"cpu_policy": "shared", "cpu_thread_policy": "require"}, "hw:cpu_thread_policy require needs dedicated CPUs"),
+        ({"emulator_threads_policy": "isolate"}, "hw:emulator_threads_policy isolate needs dedicated CPUs"),
         ({"cpu_policy": "mixed"}, "needs a cpu_dedicated_mask"),
         ({"cpu_policy": "mixed", "cpu_dedicated_mask": "0-3"}, "not all"),
-        ({"cpu_policy": "dedicated", "cpu_dedicated_mask": "0"}, "is for hw:cpu_policy mixed"),
-        ({"cpu_dedicated_mask": "0"}, "is for hw:cpu_policy mixed"),
+        ({"cpu_policy": "dedicated", "cpu_dedicated_mask": "0"}, "set it to mixed, or remove the mask"),
+        ({"cpu_dedicated_mask": "0"}, "set it to mixed, or remove the mask"),
         ({"numa_nodes": "3"}, "do not divide evenly"),
         ({"numa_nodes": "2", "numa_cpus.0": "0", "numa_mem.0": "512"}, "each of the 2 cells"),
     ],
@@ -64,9 +64,9 @@ def test_a_mix_that_cannot_be_is_refused(specs: dict[str, str], says: str) -> No
 @pytest.mark.parametrize(
     ("extra_specs", "says"),
     [
-        ({"hw:cpu_policy": "dedicated", "resources:VCPU": "2"}, "resources:VCPU cannot be counted beside"),
-        ({"hw:cpu_policy": "dedicated", "resources:PCPU": "2"}, "resources:PCPU cannot be counted beside"),
-        ({"resources:VCPU": "2", "resources:PCPU": "2"}, "exclude one another"),
+        ({"hw:cpu_policy": "dedicated", "resources:VCPU": "2"}, "both say how CPUs are counted; remove resources:VCPU"),
+        ({"hw:cpu_policy": "dedicated", "resources:PCPU": "2"}, "both say how CPUs are counted; remove resources:PCPU"),
+        ({"resources:VCPU": "2", "resources:PCPU": "2"}, "exclude each other"),
     ],
 )
 def test_cpus_are_counted_once(extra_specs: dict[str, str], says: str) -> None:
@@ -119,8 +119,8 @@ HALVES = {"numa_cpus.0": "0-1", "numa_mem.0": "512", "numa_cpus.1": "2-3", "numa
         ({**HALVES, "numa_nodes": "2", "numa_cpus.1": "1-3"}, {}, "to one cell each"),
         ({**HALVES, "numa_nodes": "2", "numa_cpus.1": "2"}, {}, "to one cell each"),
         ({**HALVES, "numa_nodes": "2", "numa_mem.1": "513"}, {}, "to one cell each"),
-        ({"numa_nodes": "2"}, {"numa_nodes": "2"}, "both say numa_nodes"),
-        ({**HALVES, "numa_nodes": "2"}, {"numa_cpus.0": "0"}, "both say numa_cpus"),
+        ({"numa_nodes": "2"}, {"numa_nodes": "2"}, "both set numa_nodes"),
+        ({**HALVES, "numa_nodes": "2"}, {"numa_cpus.0": "0"}, "both set numa_cpus"),
         ({"numa_nodes": "0"}, {}, "takes 1 to 4"),
         ({"numa_nodes": "two"}, {}, "takes a number"),
     ],
