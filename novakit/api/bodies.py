@@ -131,9 +131,14 @@ def _holds_secret(fault: Fault) -> bool:
 
 
 def placed(fault: Fault) -> tuple[str, str]:
-    """Return where in a body a fault is, as `server.name`, and what JSON Schema says of it."""
+    """Return where in a body a fault is, as `server.name`, and a sentence of what is wrong there."""
     place = ".".join(str(part) for part in fault.path[1:]) or "the body"
-    return place, fault.message.removeprefix(fault.name or "").strip()[:MOST_SHOWN]
+    if extra := unexpected(fault):
+        return place, f"{additional(extra).message}."
+    if (lacking := absent(fault)) is not None:
+        return place, f"'{lacking}' is a required property."
+    why = _why(fault)
+    return place, why[0].lower() + why[1:]
 
 
 def additional(names: Sequence[str]) -> errors.BadRequest:
@@ -153,8 +158,8 @@ _KINDS = {
     "null": "null",
 }
 _FORMATS = {
-    "name": "without unprintable characters and without spaces at its begin and end",
-    "az_name": "without unprintable characters, colons, and spaces at its begin and end",
+    "name": "without unprintable characters and without spaces at its beginning and end",
+    "az_name": "without unprintable characters, colons, and spaces at its beginning and end",
     "printable": "without unprintable characters",
     "base64": "in base64",
     "uuid": "that is a UUID",

@@ -19,8 +19,8 @@ from novakit.identity.directory import SYSTEM
 from novakit.identity.service import Grant, Scope
 
 _names: Definition = {
-    "id": {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
-    "name": {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"},
+    "id": {"type": "string", "maxLength": 64, **checks.PLAIN},
+    "name": {"type": "string", "maxLength": 255, **checks.PLAIN},
 }
 _reference: Definition = {"type": "object", "properties": _names}
 _domain_of_a_name: Definition = {
@@ -273,7 +273,9 @@ def moment(at: datetime) -> str:
 def _subject(call: Call[Identity]) -> str:
     subject = call.request.headers.get("X-Subject-Token")
     if not subject:
-        raise errors.BadRequest("Name the token that you ask about in X-Subject-Token.")
+        raise errors.BadRequest(
+            "The header X-Subject-Token is missing; send the token that the request is about in it."
+        )
     return subject
 
 

@@ -4,14 +4,32 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Fault, Schema, placed, said
+from novakit.api.bodies import MOST_SHOWN, BodyReader, Fault, Schema, placed, said
 
 R = TypeVar("R")
-NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
+NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
+    "description": "a text with other characters than spaces and without NUL characters",
+}
 SHORT_NAME = {**NAME, "maxLength": 64}
 """Of projects and domains."""
-ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[a-zA-Z0-9-]+$"}
-TEXT = {"type": ["string", "null"], "maxLength": 65535, "pattern": r"^[^\x00]*$"}
+ID = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 64,
+    "pattern": r"^[a-zA-Z0-9-]+$",
+    "description": "an id: letters, digits and hyphens",
+}
+PLAIN = {"pattern": r"^[^\x00]*$", "description": "a text without NUL characters"}
+TEXT = {
+    "type": ["string", "null"],
+    "maxLength": 65535,
+    "pattern": PLAIN["pattern"],
+    "description": "null or a text without NUL characters",
+}
 FLAG = {"type": "boolean"}
 PASSWORD = {"type": "string", "minLength": 1, "maxLength": 4096}
 
@@ -26,4 +44,4 @@ def words(fault: Fault) -> errors.BadRequest:
     if (sentence := said(fault)) is not None:
         return errors.BadRequest(sentence)
     place, why = placed(fault)
-    return errors.BadRequest(f"Invalid input for {place}: {why}.")
+    return errors.BadRequest(f"Invalid input for {place[:MOST_SHOWN]}: {why}")

@@ -131,7 +131,9 @@ class Noun:
         unknown = {name: value for name, value in either(values.more, {}).items() if name not in known}
         extra = {name: value for name, value in {**before, **unknown}.items() if value is not None}
         if len(orjson.dumps(extra)) > MOST_EXTRA:
-            raise errors.BadRequest(f"The attributes besides the API's own are more than {MOST_EXTRA} bytes.")
+            raise errors.BadRequest(
+                f"Attributes that this API does not define may have {MOST_EXTRA} bytes in all; send fewer of them."
+            )
         said = {name: _kept(name, value) for name, value in sent(values).items() if name != "more"}
         return attrs.evolve(values, **said, more=extra)
 
@@ -226,6 +228,7 @@ DOMAIN = Noun(
     accepts={"name": SHORT_NAME, "description": TEXT, "enabled": FLAG},
     verbs=("create", "list", "show"),
 )
+TAG = {**NAME, "pattern": r"^[^,/\x00]+$", "description": "a text without commas, slashes and NUL characters"}
 PROJECT = Noun(
     name="project",
     plural="projects",
@@ -239,7 +242,7 @@ PROJECT = Noun(
         "description": TEXT,
         "enabled": FLAG,
         "is_domain": {"const": False},
-        "tags": {"type": "array", "maxItems": 80, "uniqueItems": True, "items": {**NAME, "pattern": r"^[^,/\x00]+$"}},
+        "tags": {"type": "array", "maxItems": 80, "uniqueItems": True, "items": TAG},
     },
     frozen=("domain_id", "parent_id"),
     filters=("name", "domain_id", "parent_id"),
@@ -311,7 +314,13 @@ ENDPOINT = Noun(
         "region_id": {"anyOf": [NAME, {"type": "null"}]},
         "region": NAME,
         "service_id": ID,
-        "url": {"type": "string", "minLength": 1, "maxLength": 2048, "pattern": r"^https?://[^\s\x00]+$"},
+        "url": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 2048,
+            "pattern": r"^https?://[^\s\x00]+$",
+            "description": "a URL that begins with http:// or https:// and has no spaces",
+        },
         "enabled": FLAG,
     },
     filters=("interface", "service_id", "region_id"),

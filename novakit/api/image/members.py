@@ -33,7 +33,13 @@ _new = schemas.body(
         "type": "object",
         "required": ["member"],
         "properties": {
-            "member": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^\x00/]+$"},
+            "member": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 64,
+                "pattern": r"^[^\x00/]+$",
+                "description": "a text without slashes and NUL characters",
+            },
         },
     },
 )

@@ -6,7 +6,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Definition, Fault, Schema, placed, said
+from novakit.api.bodies import MOST_SHOWN, BodyReader, Definition, Fault, Schema, placed, said
 from novakit.api.service import Call, Route, reply
 from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
@@ -18,15 +18,23 @@ UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F
 INTEGER = 2147483647
 """What a signed 32-bit column holds."""
 
-_name = {"type": ["null", "string"], "maxLength": 255, "pattern": r"^[^\x00]*$"}
-TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f]+$"}
+_PLAIN = {"pattern": r"^[^\x00]*$", "description": "a text without NUL characters"}
+_PLAIN_OR_NULL = {**_PLAIN, "type": ["null", "string"], "description": "null or a text without NUL characters"}
+_ID = {"type": "string", "pattern": UUID, "description": "a UUID"}
+TAG = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^\x00-\x1f]+$",
+    "description": "a text without control characters",
+}
 WRITABLE: Mapping[str, Mapping[str, object]] = {
-    "id": {"type": "string", "pattern": UUID},
-    "name": _name,
+    "id": _ID,
+    "name": {**_PLAIN_OR_NULL, "maxLength": 255},
     "visibility": {"type": "string", "enum": list(VISIBILITIES)},
     "protected": {"type": "boolean"},
     "os_hidden": {"type": "boolean"},
-    "owner": {"type": ["null", "string"], "maxLength": 64, "pattern": r"^[^\x00]*$"},
+    "owner": {**_PLAIN_OR_NULL, "maxLength": 64},
     "container_format": {"type": ["null", "string"], "enum": [None, *CONTAINERS]},
     "disk_format": {"type": ["null", "string"], "enum": [None, *FORMATS]},
     "min_ram": {"type": "integer", "minimum": 0, "maximum": INTEGER},
@@ -48,9 +56,12 @@ READ_ONLY: Mapping[str, Mapping[str, object]] = {
 }
 FORBIDDEN = frozenset({"locations", "direct_url", "deleted", "deleted_at", "stores"})
 """Names that mean something in image services and so are no properties."""
-PROPERTY = {"type": "string", "maxLength": 65535, "pattern": r"^[^\x00]*$"}
+PROPERTY = {"type": "string", "maxLength": 65535, **_PLAIN}
 _names = {
-    "propertyNames": {"pattern": r"^[^\x00-\x1f]{1,255}\Z"},
+    "propertyNames": {
+        "pattern": r"^[^\x00-\x1f]{1,255}\Z",
+        "description": "a text of 1 to 255 characters without control characters",
+    },
     "says": {"propertyNames": "The name of a property has 1 to 255 characters and no control characters."},
 }
 _READ_ONLY: Definition = {"not": {}, "says": "Attribute '{name}' is read-only."}
@@ -86,7 +97,7 @@ MEMBER = {
     "name": "member",
     "properties": {
         "created_at": {"type": "string"},
-        "image_id": {"type": "string", "pattern": UUID},
+        "image_id": _ID,
         "member_id": {"type": "string"},
         "schema": {"type": "string", "readOnly": True},
         "status": {"type": "string", "enum": list(MEMBER_STATUSES)},
@@ -124,7 +135,7 @@ def words(fault: Fault) -> errors.NovakitError:
     if sentence:
         return errors.BadRequest(sentence)
     place, why = placed(fault)
-    return errors.BadRequest(f"Provided object does not match schema 'image': {place} {why}.")
+    return errors.BadRequest(f"Provided object does not match schema 'image': {place[:MOST_SHOWN]}: {why}")
 
 
 async def publish(call: Call[Images]) -> web.Response:

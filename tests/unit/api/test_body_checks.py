@@ -7,8 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from novakit.api.bodies import MOST_SHOWN, Schema, Versions, json_body
+from novakit.api.bodies import MOST_SHOWN, Fault, Schema, Versions, json_body
 from novakit.api.compute.schemas import types
+from novakit.api.identity.checks import NAME
+from novakit.api.identity.checks import words as identity_words
+from novakit.api.image.schemas import words as image_words
 from novakit.errors import BadRequest
 from tests.support.bodies import forms
 
@@ -46,8 +49,8 @@ def test_a_format_takes_what_it_names_and_nothing_else(kind: str, taken: list[st
 
 
 FORMAT_WORDS = {
-    "name": "without unprintable characters and without spaces at its begin and end",
-    "az_name": "without unprintable characters, colons, and spaces at its begin and end",
+    "name": "without unprintable characters and without spaces at its beginning and end",
+    "az_name": "without unprintable characters, colons, and spaces at its beginning and end",
     "printable": "without unprintable characters",
     "base64": "in base64",
     "uuid": "that is a UUID",
@@ -190,12 +193,32 @@ def patterns(definition: object) -> Iterator[dict[str, Any]]:
             yield from patterns(inner)
 
 
-def test_no_pattern_is_told_to_users_of_the_compute_api() -> None:
+def test_a_pattern_is_told_to_users_in_words() -> None:
     found = [
         (form.place, one)
         for form in forms().values()
         for _, schema in form.schemas
         for one in patterns(schema)
-        if re.match(r"novakit\.api\.(compute|novakit|volume)\.", form.place)
+        if re.match(r"novakit\.api\.(compute|identity|image|novakit|volume)\.", form.place)
     ]
     assert found and [one for one in found if "description" not in one[1]] == []
+
+
+@pytest.mark.parametrize("words", [identity_words, image_words])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"x": {"name": "\t"}}, "x.name: it must be a text with other characters than spaces"),
+        ({"x": {"name": "n" * 256}}, "x.name: it is too long: it may have at most 255 characters."),
+        ({"x": {}}, "x: 'name' is a required property."),
+        ({"x": {"name": "n", "more": 1}}, "x: Additional properties are not allowed ('more' was unexpected)."),
+        ([], "the body: it must be an object."),
+    ],
+)
+def test_identity_and_images_say_what_is_wrong_in_words_and_not_in_python(
+    words: Callable[[Fault], BadRequest], value: object, told: str
+) -> None:
+    inner = {"type": "object", "required": ["name"], "properties": {"name": NAME}, "additionalProperties": False}
+    with pytest.raises(BadRequest) as refused:
+        Schema({"type": "object", "properties": {"x": inner}}, words).check(value)
+    assert told in refused.value.message and "^" not in refused.value.message

@@ -25,7 +25,7 @@ identity_id: Schema = {
 hostname: Schema = {
     "type": "string",
     "pattern": r"^[a-zA-Z0-9]+[a-zA-Z0-9\-]*[a-zA-Z0-9]+\Z",
-    "description": "a host name: letters, digits and hyphens, with no hyphen at its begin and end",
+    "description": "a host name: letters, digits and hyphens, with no hyphen at its beginning or end",
     "minLength": 2,
     "maxLength": 63,
 }
