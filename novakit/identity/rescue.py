@@ -67,5 +67,6 @@ async def login_url(store: Store) -> str | None:
 async def _one(session: Session, of: Any, filters: Mapping[str, Any]) -> Any:
     found = await table.listed(session, of, filters, 1)
     if not found:
-        raise errors.NotFound(f"There is no {ADMIN} among {of.name.removeprefix('identity_')}.")
+        kind = of.name.removeprefix("identity_").removesuffix("s")
+        raise errors.NotFound(f"The database has no {kind} named {ADMIN}; give the one that was renamed its name back.")
     return found[0]

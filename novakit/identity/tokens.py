@@ -161,7 +161,7 @@ def _read(path: Path) -> Fernet:
         return Fernet(content.strip())
     except ValueError as error:
         raise errors.ConfigError(
-            f"The key file {path} holds no key of tokens: 32 bytes in URL-safe base64. Restore it from a backup."
+            f"The key file {path} holds no key for tokens (32 bytes in URL-safe base64). Restore it from a backup."
         ) from error
 
 

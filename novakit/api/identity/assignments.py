@@ -94,17 +94,17 @@ def _asked(query: MultiMapping[str]) -> _Sought:
     if odd := [name for name in query if name not in FILTERS]:
         raise errors.BadRequest(f"This list cannot be filtered by {odd[0][:80]!r}; it can by {', '.join(FILTERS)}.")
     if twice := [name for name in query if len(query.getall(name)) > 1]:
-        raise errors.BadRequest(f"{twice[0]} was said more than once; ask for one of them.")
+        raise errors.BadRequest(f"{twice[0]} was given more than once; give it once.")
     flags = {name: _flag(query, name) for name in ("effective", "include_names", "include_subtree", "scope.system")}
     wheres = [name for name in ("scope.project.id", "scope.domain.id") if name in query]
     wheres += ["scope.system"] if flags["scope.system"] else []
     if len(wheres) > 1:
-        raise errors.BadRequest(f"{wheres[0]} and {wheres[1]} exclude one another; ask for one of them.")
+        raise errors.BadRequest(f"{wheres[0]} and {wheres[1]} exclude each other; ask for one of them.")
     if "user.id" in query and "group.id" in query:
-        raise errors.BadRequest("user.id and group.id exclude one another; ask for one of them.")
+        raise errors.BadRequest("user.id and group.id exclude each other; ask for one of them.")
     for name in ("group.id", INHERITED):
         if flags["effective"] and name in query:
-            raise errors.BadRequest(f"effective with {name} never finds anything; leave one of them out.")
+            raise errors.BadRequest(f"effective and {name} together never find anything; leave one of them out.")
     if flags["include_subtree"] and "scope.project.id" not in query:
         raise errors.BadRequest("include_subtree adds the projects below one; name that project with scope.project.id.")
     choice(query, INHERITED, ("projects",))
