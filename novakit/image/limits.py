@@ -32,7 +32,7 @@ async def require_image(session: Session, options: ImageOptions, owner: str) -> 
     await quota.hold(session, IMAGES, [owner])
     limit = (await of_project(session, options, owner))[IMAGES]
     if quota.exceeds(limit, (await table.usage(session, owner))[0]):
-        raise errors.TooLarge(f"The project has {limit} images and may have no more; delete some first.")
+        raise errors.TooLarge(f"The project may have at most {limit} images; delete some first.")
 
 
 MOST_OPENED = 5000
@@ -44,8 +44,8 @@ async def require_opening(session: Session, owner: str | None) -> None:
     await quota.hold(session, OPENED, [owner or ""])
     if await table.opened(session, owner) >= MOST_OPENED:
         raise errors.TooLarge(
-            f"The project has let others see {MOST_OPENED} images, deleted ones included, and may share or publish no "
-            "more; ids of deleted images become free after a time."
+            f"The project has shared or published {MOST_OPENED} images, the most that it may; deleted ones count until "
+            "their ids are free again, so try again later."
         )
 
 
@@ -55,7 +55,9 @@ async def require_bytes(session: Session, options: ImageOptions, owner: str | No
     limit = (await of_project(session, options, owner))[BYTES]
     used = (await table.usage(session, owner))[1]
     if quota.exceeds(limit, used, more):
-        raise errors.TooLarge(f"The project may keep {limit} bytes of images; {used} are used, and {more} do not fit.")
+        raise errors.TooLarge(
+            f"The project may keep {limit} bytes of images and keeps {used}; {more} more do not fit, so delete some."
+        )
 
 
 async def require_member(session: Session, options: ImageOptions, owner: str | None, image_id: str) -> None:
@@ -63,7 +65,7 @@ async def require_member(session: Session, options: ImageOptions, owner: str | N
     await quota.hold(session, MEMBERS, [image_id])
     limit = (await of_project(session, options, owner))[MEMBERS]
     if quota.exceeds(limit, len(await table.members_of(session, image_id))):
-        raise errors.TooLarge(f"The image is shared with {limit} projects, and no more may be.")
+        raise errors.TooLarge(f"An image may be shared with at most {limit} projects; remove a member first.")
 
 
 @attrs.frozen

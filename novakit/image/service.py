@@ -157,13 +157,13 @@ class Images:
         if row["file_name"] is None:
             return None
         if row["status"] == DEACTIVATED and not context.is_admin:
-            raise errors.Forbidden(f"Image {image_id} is deactivated; an administrator can still read it.")
+            raise errors.Forbidden(f"Image {image_id} is deactivated; ask an administrator to reactivate it.")
         path = self.directory / row["file_name"]
         if (what := await asyncio.to_thread(files.damage, path, row["size"])) is not None:
             log.error("the file of an image is not what was uploaded", image=image_id, file=str(path), what=what)
             raise errors.Conflict(
-                f"The data of image {image_id} {what}: it is not given out. Ask the operator to restore its file from"
-                " a backup, or upload the image anew."
+                f"The data of image {image_id} {what}, so it cannot be downloaded. Ask the operator to restore its "
+                "file from a backup, or upload the image anew."
             )
         # Written together with the name of the file, in one statement.
         assert row["disk_format"] and row["size"] is not None and row["sha256"] and row["checksum"]
@@ -179,7 +179,7 @@ class Images:
         """Make an image without bytes. Returns it as the image API shows it."""
         owner = new.owner or context.project_id
         if not owner:
-            raise errors.Forbidden("An image belongs to a project; log in to one.")
+            raise errors.Forbidden("An image belongs to a project, and the token is for none; log in to a project.")
         if owner != context.project_id and not context.is_admin:
             raise errors.Forbidden("You are not permitted to create images owned by others.")
         _require_may_show(context, new.visibility, owner)
@@ -227,9 +227,9 @@ class Images:
             _require_may_show(context, after.visibility, owner)
         if after.owner != before["owner"]:
             if not context.is_admin:
-                raise errors.Forbidden("Only an administrator gives an image to another project.")
+                raise errors.Forbidden("Only an administrator may give an image to another project.")
             if not after.owner:
-                raise errors.BadRequest("An image belongs to a project; name the one that is to have it.")
+                raise errors.BadRequest("The owner of an image cannot be empty; send the id of a project.")
         formats = {
             "disk_format": (before["disk_format"], after.disk_format),
             "container_format": (before["container_format"], after.container_format),
@@ -252,7 +252,7 @@ class Images:
             _require(context, rule, row)
             return row
         await _visible(session, context, image_id)
-        raise errors.Forbidden(f"Image {image_id} belongs to another project; only its owner changes it.")
+        raise errors.Forbidden(f"Image {image_id} belongs to another project; only its owner may change it.")
 
     async def delete(self, context: RequestContext, image_id: str) -> None:
         """Remove an image, first its row and then its file; raise `Forbidden` for a protected one."""
@@ -325,7 +325,7 @@ class Images:
 
     def _require_fits(self, written: int, more: int) -> None:
         if written + more > self.max_size:
-            raise errors.TooLarge(f"Images are limited to {self.max_size} bytes here.")
+            raise errors.TooLarge(f"An image may have at most {self.max_size} bytes here; upload a smaller one.")
         if self.disk is not None:
             self.disk.require_for_content(more)
 
@@ -342,10 +342,13 @@ class Images:
         }
         row = await table.locked(session, image_id)
         if row is None:
-            raise errors.Gone(f"Image {image_id} was deleted during the upload.")
+            raise errors.Gone(f"Image {image_id} was deleted during the upload, so its data was not kept.")
         await limits.require_bytes(session, self.limits, row["owner"], stored.size)
         if row["disk_format"] != declared or not await table.activate(session, image_id, values):
-            raise errors.Conflict(f"Image {image_id} was changed by somebody else during the upload.")
+            raise errors.Conflict(
+                f"Image {image_id} was changed by another request during the upload, so this data was not kept; "
+                "upload it again if the image is still queued."
+            )
 
     async def ingest(
         self,
@@ -423,9 +426,9 @@ def _check(said: ImageValues) -> None:
         if value is not None and value not in known:
             raise errors.BadRequest(f"Invalid {name} {value!r}; this cloud takes {', '.join(known)}.")
     if len(said.properties) > MAX_PROPERTIES:
-        raise errors.TooLarge(f"The limit of {MAX_PROPERTIES} properties of an image has been exceeded.")
+        raise errors.TooLarge(f"The limit of {MAX_PROPERTIES} properties of an image has been exceeded; remove some.")
     size = sum(len(text.encode(errors="replace")) for pair in said.properties.items() for text in pair)
     if size > MAX_PROPERTY_BYTES:
         raise errors.TooLarge(f"The properties of an image may have {MAX_PROPERTY_BYTES} bytes in all, not {size}.")
     if len(said.tags) > MAX_TAGS:
-        raise errors.TooLarge(f"The limit of {MAX_TAGS} tags of an image has been exceeded.")
+        raise errors.TooLarge(f"The limit of {MAX_TAGS} tags of an image has been exceeded; remove some.")

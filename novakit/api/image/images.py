@@ -77,7 +77,7 @@ async def untag(call: Call[Images]) -> web.Response:
 
     def remove(image: ImageValues) -> ImageValues:
         if name not in image.tags:
-            raise errors.NotFound(f"The image has no tag {name}.")
+            raise errors.NotFound(f"Image {call.path['id']} has no tag '{name[:255]}'.")
         return attrs.evolve(image, tags=[one for one in image.tags if one != name])
 
     await call.service.update(call.context, call.path["id"], remove)

@@ -38,7 +38,9 @@ async def wanted(call: Call[Images]) -> Wanted:
     if "changes-since" in query:
         raise errors.BadRequest("Version 2 has no filter changes-since; ask for updated_at=gte:TIME.")
     if twice := [name for name in query if name not in _SEVERAL and len(query.getall(name)) > 1]:
-        raise errors.BadRequest(f"{twice[0][:80]!r} was said more than once; say in:A,B where either will do.")
+        raise errors.BadRequest(
+            f"{twice[0][:80]!r} was given more than once; give it once, as in:A,B to ask for either."
+        )
     context = call.context
     marker = None
     if "marker" in query:
@@ -86,7 +88,7 @@ def _values(said: str) -> list[str]:
     if not said.startswith("in:"):
         return [said]
     if said.count('"') % 2:
-        raise errors.BadRequest(f"In {said[:80]!r} a quote has no end.")
+        raise errors.BadRequest(f"A quote in {said[:80]!r} is not closed; close it.")
     parts = re.findall(r'"([^"]*)"|([^,"]+)', said[3:])
     return [quoted or plain for quoted, plain in parts]
 
@@ -132,7 +134,9 @@ def _properties(query: Mapping[str, str]) -> dict[str, str]:
     said = {name: value for name, value in query.items() if name not in known}
     for name in said:
         if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,255}", name):
-            raise errors.BadRequest("A list is filtered by properties whose names have letters, digits and _.:- only.")
+            raise errors.BadRequest(
+                f"Images cannot be filtered by {name[:80]!r}: names of properties have letters, digits and _.:- only."
+            )
     return said
 
 
@@ -140,7 +144,7 @@ def _order(call: Call[Images]) -> list[tuple[str, bool]]:
     query = call.request.query
     if "sort" in query:
         if {"sort_key", "sort_dir"} & set(query):
-            raise errors.BadRequest("sort and sort_key with sort_dir are two ways to say the same; choose one.")
+            raise errors.BadRequest("sort cannot be used together with sort_key or sort_dir; leave one of them out.")
         pairs = [part.partition(":") for part in query["sort"].split(",")]
         keys, ways = [key.strip() for key, _, _ in pairs], [way.strip() or "desc" for _, _, way in pairs]
     else:

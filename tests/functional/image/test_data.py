@@ -53,7 +53,7 @@ async def test_data_that_is_not_what_was_uploaded_is_not_given_out_and_is_named(
     assert await cloud.images.damaged() == {}
     path.write_bytes(b"x" * 100)
     status, said = await cloud.ask("GET", f"/v2/images/{image['id']}/file")
-    assert status == 409 and "has 100 bytes where 1024 were uploaded" in str(said)
+    assert status == 409 and "has 100 bytes where 1024 were uploaded, so it cannot be downloaded" in str(said)
     assert await cloud.images.damaged() == {image["id"]: (path.name, "has 100 bytes where 1024 were uploaded")}
     path.unlink()
     status, said = await cloud.ask("GET", f"/v2/images/{image['id']}/file")

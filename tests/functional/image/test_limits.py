@@ -68,7 +68,7 @@ async def test_what_is_stored_counts_and_not_what_was_announced(place: Place) ->
     )
     assert len(list(place.images.directory.iterdir())) == 3
     refused = next(one for one, answer in zip(ids, done, strict=True) if answer is not None)
-    with pytest.raises(errors.TooLarge, match="3000 are used"):
+    with pytest.raises(errors.TooLarge, match="keeps 3000; "):
         await place.upload(refused, 1)
     kept = next(one for one, answer in zip(ids, done, strict=True) if answer is None)
     await place.images.delete(place.context, kept)
@@ -125,7 +125,7 @@ async def test_so_many_images_and_no_more_are_ever_opened_to_others(
     for each in (made, shared, patched):
         await images.delete(context, each)
     one = await place.image()
-    with pytest.raises(errors.TooLarge, match="let others see 3 images"):
+    with pytest.raises(errors.TooLarge, match="shared or published 3 images"):
         await images.update(context, one, show)
     with pytest.raises(errors.TooLarge):
         await images.members.share(context, one, "p")

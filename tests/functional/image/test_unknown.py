@@ -112,7 +112,7 @@ async def test_a_quota_holds_for_adopted_files_too(images: Images) -> None:
         put(images, f"f{number}")
     for number in range(3):
         await UnknownFiles(images).adopt(f"f{number}", IN_P)
-    with pytest.raises(errors.TooLarge, match="has 3 images"):
+    with pytest.raises(errors.TooLarge, match="at most 3 images"):
         await UnknownFiles(images).adopt("f3", IN_P)
     assert await images.strangers() == ["f3"]
 
