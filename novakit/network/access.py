@@ -18,9 +18,9 @@ def project_of(context: RequestContext, asked: str | LeftOut | None) -> str:
     """Say to which project a new thing belongs: the caller's, or any for an admin. Raises Forbidden."""
     project = asked or context.project_id or ""
     if not project:
-        raise forbidden("Creating something that belongs to no project")
+        raise forbidden("Creating a resource without a project")
     if project != context.project_id and not context.is_admin:
-        raise forbidden("Creating something for another project")
+        raise forbidden("Creating a resource for another project")
     return project
 
 

@@ -77,13 +77,18 @@ async def create(
     await quotas.reserve(session, project, "floatingip")
     own = await rows.lock(session, StoredSubnet, network_id=network.id)
     if values.subnet_id and values.subnet_id not in rows.ids(own):
-        raise bad("BadRequest", f"Bad floatingip request: subnet {values.subnet_id[:64]} is not of the network.")
+        raise bad(
+            "BadRequest", f"Bad floatingip request: subnet {values.subnet_id[:64]} is not on the external network."
+        )
     standard = rows.fresh(project_id=project, description=values.description or "", tags=values.tags)
     port = new_port(network.id, device_id=standard["id"], device_owner=OWNER, port_security=False)
     draft = PortDraft(row=port, wants=_wants(context, network, own, values))
     await choose(session, [draft], {network.id: own})
     if not draft.numbers:
-        raise bad("BadRequest", f"Bad floatingip request: Network {network.id} has no subnet to take one from.")
+        raise bad(
+            "BadRequest",
+            f"Bad floatingip request: Network {network.id} has no subnet to take an address from; create one.",
+        )
     await write(session, [draft])
     row = StoredFloatingIp(
         **standard,

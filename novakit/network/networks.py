@@ -77,7 +77,7 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     physical = values.physical_network or None
     kind = values.network_type or ("flat" if physical else "vxlan")
     if (kind == "flat") != bool(physical):
-        raise invalid("a flat network needs provider:physical_network, and no other kind takes it.")
+        raise invalid("a flat network needs provider:physical_network, and a network of another type must not have it.")
     if physical and await rows.one(session, StoredNetwork, physical_network=physical):
         raise conflict(
             "FlatNetworkInUse",

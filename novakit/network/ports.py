@@ -230,7 +230,7 @@ async def _groups(
     if asked is None or asked is LEFT_OUT:
         return [] if owner.startswith("network:") else [await ensure_default(session, project)]
     if len(asked) > MOST_GROUPS:
-        raise invalid(f"a port has {MOST_GROUPS} security groups at most.")
+        raise invalid(f"a port may have at most {MOST_GROUPS} security groups.")
     found = await rows.find(session, StoredSecurityGroup, id=list(asked)) if asked else []
     known = {row.id: row for row in found}
     for key in asked:
@@ -264,7 +264,7 @@ def _wants(
     network_id: str, own: Sequence[StoredSubnet], asked: Sequence[WantedAddress]
 ) -> list[tuple[str, int | None]]:
     if len(asked) > MOST_FIXED:
-        raise invalid(f"a port has {MOST_FIXED} fixed IPs at most.")
+        raise invalid(f"a port may have at most {MOST_FIXED} fixed IPs.")
     found: list[tuple[str, int | None]] = []
     for wanted in asked:
         ip, key = wanted.ip_address, wanted.subnet_id
@@ -344,7 +344,10 @@ def _guard_change(context: RequestContext, network: StoredNetwork, row: StoredPo
                     f"Port {row.id} is attached to server {row.server_id}; detach it there first.",
                 )
         if values.host is not LEFT_OUT and (values.host or None) != row.host:
-            raise conflict("PortInUse", f"Port {row.id} is bound by the compute service.")
+            raise conflict(
+                "PortInUse",
+                f"Port {row.id} is bound to the host of server {row.server_id}; its binding:host_id cannot be changed.",
+            )
     if row.device_owner in SERVICE_OWNERS or row.device_owner == "network:dhcp":
         kept = {"device_id": "device_id", "device_owner": "device_owner", "mac_address": "mac"}
         kept |= {"fixed_ips": "fixed_ips", "security_groups": "security_groups"}
@@ -352,7 +355,10 @@ def _guard_change(context: RequestContext, network: StoredNetwork, row: StoredPo
             del kept["fixed_ips"]
         for name, field in sorted(kept.items()):
             if field in told:
-                raise conflict("ServicePortInUse", f"{name} of port {row.id} follows from {row.device_owner}.")
+                raise conflict(
+                    "ServicePortInUse",
+                    f"{name} of port {row.id} cannot be changed: it is decided by its owner, {row.device_owner}.",
+                )
     changed = attrs.evolve(values, device_owner=LEFT_OUT) if values.device_owner == row.device_owner else values
     told = sent(changed)
     port = {name: told.get(field, getattr(row, field)) for name, field in TOLD.items()}

@@ -64,7 +64,7 @@ class Transactions:
             if not is_collision(error, twins=True):
                 raise
             raise errors.Conflict(
-                "Other requests kept changing the same things; try again.", kind="RetryRequest"
+                "Other requests kept changing the same resources; try again.", kind="RetryRequest"
             ) from error
 
     def _tell(self, hosts: set[str]) -> None:

@@ -200,7 +200,10 @@ def _gateway_wants(own: Sequence[StoredSubnet], asked: Sequence[WantedAddress]) 
         if subnet is None and number is not None and not one.subnet_id:
             subnet = containing(own, number)
         if subnet is None or (number is not None and containing([subnet], number) is None):
-            raise bad("InvalidIpForNetwork", "external_fixed_ips name an address or subnet that is not of the network.")
+            raise bad(
+                "InvalidIpForNetwork",
+                "external_fixed_ips names an address or a subnet that is not on the external network.",
+            )
         found.append((subnet.id, number))
     return found or None
 
@@ -260,7 +263,7 @@ async def _by_subnet(
         raise bad(
             "BadRequest",
             f"Bad router request: Cannot add interface to router because subnet {key} is not owned by project making "
-            "the request; make a port on it, and add that.",
+            "the request; create a port on the subnet, and add that with port_id.",
         )
     if own[0].gateway_ip is None:
         raise bad("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
@@ -289,7 +292,7 @@ async def _usable(session: Session, context: RequestContext, subnet: StoredSubne
     if network.external:
         raise bad(
             "BadRequest",
-            "Bad router request: an external network is joined as external_gateway_info, not as interface.",
+            "Bad router request: an external network cannot be an interface; set it in external_gateway_info.",
         )
     return network
 

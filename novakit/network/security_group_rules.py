@@ -235,7 +235,7 @@ def _range(protocol: int | None, low: int | None, high: int | None) -> tuple[int
     if protocol not in WITH_PORTS:
         raise bad(
             "SecurityGroupInvalidProtocolForPort",
-            f"Invalid protocol {protocol} for port range, only TCP-like ones have ports.",
+            f"Invalid protocol {protocol} for port range, only supported for TCP, UDP, UDPLITE, SCTP and DCCP.",
         )
     if low is None or high is None:
         raise bad(

@@ -121,7 +121,7 @@ def pools_of(net: ipaddress.IPv4Network, asked: Sequence[AddressRange] | None, g
     if asked is None:
         return without((first, last), reserved)
     if len(asked) > MOST_POOLS:
-        raise invalid(f"a subnet has {MOST_POOLS} allocation pools at most.")
+        raise invalid(f"a subnet may have at most {MOST_POOLS} allocation pools.")
     found: list[Pool] = []
     for pool in asked:
         start, end = number_of(pool.start), number_of(pool.end)

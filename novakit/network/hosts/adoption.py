@@ -103,7 +103,7 @@ async def _around(session: Session, noted: Sequence[NotedPort], around: Regainin
     await around.routers(own)
     await around.floating([port.id for port in noted])
     if unknown := [port.id for port in noted if around.port(port.id) is None]:
-        around.left.append(f"{around.heard.lack} That is so of {len(unknown)} of its {len(noted)} ports.")
+        around.left.append(f"{around.heard.lack} This is so for {len(unknown)} of its {len(noted)} ports.")
 
 
 async def _take_over(session: Session, touched: Touched, wanted: StoredPort, around: Regaining) -> bool:
@@ -135,7 +135,9 @@ async def _number(session: Session, network: StoredNetwork, address: NotedAddres
     for subnet in await rows.find(session, StoredSubnet, network_id=network.id):
         if subnet.cidr == address.subnet.cidr:
             return subnet.id, number_of(address.ip)
-    raise errors.Conflict(f"Its network {network.id} has no subnet {address.subnet.cidr} any more.")
+    raise errors.Conflict(
+        f"Its network {network.id} has no subnet {address.subnet.cidr} any more; create it again first."
+    )
 
 
 async def _network(session: Session, port: NotedPort, around: Regaining, beyond: Mapping[str, int]) -> StoredNetwork:

@@ -30,7 +30,7 @@ class NotedNetworks:
 
 
 NOTHING = NotedNetworks()
-_UNKNOWN = "routers, floating IPs and rules are not known."
+_UNKNOWN = "its routers, floating IPs and security group rules are not restored."
 NO_NOTE = f"Its host keeps no note of what was around its ports: {_UNKNOWN}"
 UNNAMED = f"Its host's note of networks does not name its ports: {_UNKNOWN}"
 UNREADABLE = f"Its host's note of networks cannot be read, see the conductor's log: {_UNKNOWN}"

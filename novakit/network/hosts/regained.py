@@ -121,8 +121,8 @@ class Regaining:
         had = {rule["meaning"] for rule in self.noted.rules if rule["security_group_id"] == group["id"]}
         if have != had:
             self.left.append(
-                f"The security group {group['id']} is here with other rules than its host noted: "
-                f"{len(had - have)} are not here, {len(have - had)} were not there."
+                f"The security group {group['id']} has other rules than its host noted: {len(had - have)} of those are "
+                f"missing, and {len(have - had)} are new."
             )
         return False
 
@@ -155,14 +155,14 @@ class Regaining:
         network = await rows.one(self.session, StoredNetwork, id=leg["network_id"])
         if network is None:
             self.left.append(
-                f"The router {router['id']} is not joined to the network {leg['network_id']}, which is not here; it "
-                "comes with a guest on that network."
+                f"The router {router['id']} has no interface on the network {leg['network_id']}, which does not exist; "
+                "both are made again when a guest on that network is adopted."
             )
         elif not self.may_use(network):
-            said = f"The router {router['id']} is not joined to the network {network.id}"
-            self.left.append(f"{said}: that belongs to another project.")
+            said = f"The router {router['id']} has no interface on the network {network.id}"
+            self.left.append(f"{said}: the network belongs to another project.")
         elif why := await self._place(leg, network):
-            self.left.append(f"The router {router['id']} is not joined to the network {network.id}: {why}")
+            self.left.append(f"The router {router['id']} has no interface on the network {network.id}: {why}")
 
     async def _gateway(self, router: NotedRow) -> None:
         (now,) = await rows.lock(self.session, StoredRouter, id=router["id"])
@@ -183,7 +183,7 @@ class Regaining:
             if floating["port_id"] not in port_ids or await rows.one(self.session, StoredFloatingIp, id=floating["id"]):
                 continue
             if why := await self._floating(floating):
-                self.left.append(f"The floating IP {floating['address']} does not lead to it: {why}")
+                self.left.append(f"The floating IP {floating['address']} is not associated with its port: {why}")
 
     async def _floating(self, floating: NotedRow) -> str | None:
         leg, network = self.port(floating["floating_port_id"]), await self.external(floating["external_network_id"])
@@ -191,7 +191,7 @@ class Regaining:
             return f"there is no external network {floating['external_network_id']}."
         router = await rows.one(self.session, StoredRouter, id=floating["router_id"])
         if router is None or router.external_network_id != network.id or not self._is_ours(router):
-            return f"the router {floating['router_id']} does not lead out to {network.id}."
+            return f"the router {floating['router_id']} has no gateway on the network {network.id}."
         if why := await self._place(leg, network):
             return why
         owner = await self.owner(floating["project_id"])

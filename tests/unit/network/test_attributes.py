@@ -117,7 +117,7 @@ def test_objects_within_become_records_without_what_can_have_one_value_alone() -
         ),
         (
             {"network_id": str(ID), "fixed_ips": [{"subnet_id": str(ID), "more": 1}]},
-            "Invalid input for fixed_ips. Reason: unexpected keys ['more']; known are ['ip_address', 'subnet_id'].",
+            "Invalid input for fixed_ips. Reason: unexpected keys 'more'; known are 'ip_address', 'subnet_id'.",
         ),
     ],
 )

@@ -22,12 +22,18 @@ def shown(value: object) -> str:
 def reason(fault: Fault) -> str:
     """Return what is wrong with a value as the network API does."""
     if extra := unexpected(fault):
-        return f"unexpected keys {sorted(extra)[:5]}; known are {sorted(fault.definition['properties'])}."
+        unknown, known = (", ".join(shown(one) for one in keys) for keys in (sorted(extra)[:5], _keys(fault)))
+        return f"unexpected keys {unknown}; known are {known}."
     if absent(fault) is not None:
-        return f"keys {[one for one in fault.definition['required'] if one not in fault.value]} are missing."
-    sentence = said(fault) or "{value} is not taken."
+        lacking = [shown(one) for one in fault.definition["required"] if one not in fault.value]
+        return f"keys {', '.join(lacking)} are missing."
+    sentence = said(fault) or "{value} is not accepted."
     length = len(fault.value) if isinstance(fault.value, list | str) else 0
     return sentence.format(value=shown(fault.value), limit=fault.rule_definition, length=length)
+
+
+def _keys(fault: Fault) -> list[str]:
+    return sorted(fault.definition["properties"])
 
 
 def _is_text(value: str) -> bool:
@@ -61,7 +67,7 @@ boolean: Definition = {
     ],
     "says": "{value} cannot be converted to boolean.",
 }
-"""true or false, also as their usual words."""
+"""true or false, also as words for them such as yes and off."""
 
 
 def integer(lowest: int, highest: int) -> Definition:
