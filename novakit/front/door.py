@@ -248,7 +248,7 @@ class Door:
                 self.hang_up(connection, why)
         if self.hung_up != self._said and now - self._said_at > SAY_EVERY:
             fresh = {why: count - self._said[why] for why, count in self.hung_up.items() if count > self._said[why]}
-            log.warning("connections were closed", **fresh, open=len(self.open))
+            log.warning("connections of slow or too many clients were closed", **fresh, open=len(self.open))
             self._said, self._said_at = Counter(self.hung_up), now
 
     def _make_room(self, among: set[Connection], why: str) -> bool:

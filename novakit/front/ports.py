@@ -34,5 +34,5 @@ async def taken(host: str, port: int) -> list[socket.socket]:
 def refused(host: str, port: int, error: OSError | UnicodeError) -> ConfigError:
     """Say that an address cannot be had, and why."""
     shown = f"[{host}]" if ":" in host else host
-    why = (isinstance(error, OSError) and error.strerror) or "it is not the name of a host"
+    why = (isinstance(error, OSError) and error.strerror) or "it is not a valid host name"
     return ConfigError(f"{shown}:{port} cannot be listened on: {why}; choose another --listen.")

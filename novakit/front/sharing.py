@@ -53,7 +53,8 @@ class Pace:
         due = max(self._next.get(party, 0.0), now - self.AHEAD) + 1 / self.rate
         if due - now > self.PATIENCE:
             raise errors.TooMany(
-                "Too many requests without a good token come from this address.", headers={"Retry-After": "10"}
+                "Too many requests without a valid token came from this address; try again in 10 s.",
+                headers={"Retry-After": "10"},
             )
         self._next[party] = due
         if due > now:

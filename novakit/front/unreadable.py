@@ -29,7 +29,7 @@ _PIECE = 16 << 10
 _SENTENCES = {
     400: "The request could not be read as HTTP, or its first line or one of its headers is too long.",
 }
-_OTHERWISE = "The request could not be answered."
+_OTHERWISE = "The request could not be answered; tell the operator the request id, under which the log says more."
 
 
 def refusal(status: int, sentence: str) -> tuple[dict[str, str], bytes]:
@@ -166,12 +166,13 @@ class Reader(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        headers, body = refusal(status, _SENTENCES.get(status, _OTHERWISE))
         if isinstance(exc, HttpProcessingError):
             # Not the service's error, and anybody can cause any number: a warning is folded.
             log.warning("a request could not be read", client=request.remote, why=type(exc).__name__)
         else:
             super().handle_error(request, status, exc, "")  # logs, and raises where an answer has begun
-        headers, body = refusal(status, _SENTENCES.get(status, _OTHERWISE))
+            log.error("a request could not be answered", client=request.remote, request_id=headers[REQUEST_ID])
         answer = _NamelessResponse(body=body, status=status, headers=headers)
         answer.force_close()
         return answer

@@ -481,7 +481,7 @@ NO_ADDRESSES = (
         (["--config", "/nope/novakit.toml"], "does not exist"),
         (["--log", "/nope/log"], "/nope/log cannot be written: No such file"),
         (["--log", "/"], "name another file with --log"),
-        (["--listen", f"{'a' * 70}.b:8774"], "cannot be listened on: it is not the name of a host"),
+        (["--listen", f"{'a' * 70}.b:8774"], "cannot be listened on: it is not a valid host name"),
         (["--driver", "a\nb"], r"'drivers:a\nb'"),
         (["--name", "../x", "--role", "scheduler"], "--name takes up to 64 letters"),
     ],

@@ -35,7 +35,7 @@ async def test_hostile_clients_are_hung_up_on_and_honest_ones_are_answered(tmp_p
                     await asyncio.sleep(0.05)
         assert service.rss_mb() < 400
         said = (state / "novakit.log").read_text()
-        assert "connections were closed" in said and "Traceback" not in said
+        assert "clients were closed" in said and "Traceback" not in said
 
 
 async def test_a_compressed_body_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
