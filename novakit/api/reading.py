@@ -61,7 +61,7 @@ def require_host(request: web.BaseRequest) -> None:
     named = request.headers.getall("Host", [])
     port = named[0].rpartition(":")[2] if named else ""
     if len(named) != 1 or not _HOST.fullmatch(named[0]) or (port.isdecimal() and int(port) > 65535):
-        raise errors.BadRequest("The Host header must name one host, and a port if need be.")
+        raise errors.BadRequest("There must be one Host header, with the name of a host and, where needed, a port.")
 
 
 def require_few_values(request: web.BaseRequest) -> None:
@@ -75,7 +75,9 @@ def require_few_values(request: web.BaseRequest) -> None:
     for name, value in request.query.items():
         counted[name] += 1 + value.count(",")
         if counted[name] > MOST_VALUES:
-            raise errors.BadRequest(f"The parameter {name[:80]!r} has more than {MOST_VALUES} values; ask in parts.")
+            raise errors.BadRequest(
+                f"The parameter {name[:80]!r} has more than {MOST_VALUES} values; send several requests with fewer."
+            )
 
 
 def require_text(request: web.BaseRequest) -> None:
@@ -84,7 +86,7 @@ def require_text(request: web.BaseRequest) -> None:
     Raises NotFound, BadRequest.
     """
     if "\0" in request.path:
-        raise errors.NotFound("The path has a NUL character in it, which no resource's name has.")
+        raise errors.NotFound("The path has a NUL character in it, which no name of a resource has.")
     if "\0" in request.query_string:
         raise errors.BadRequest("The query has a NUL character in it.")
 
@@ -133,7 +135,9 @@ async def _next_piece(request: web.BaseRequest) -> bytes:
     try:
         return await request.content.readany()
     except web.RequestPayloadError as error:
-        raise errors.BadRequest("The body cannot be read: it is not what its headers say.") from error
+        raise errors.BadRequest(
+            "The body cannot be read: its length or encoding is not what the headers of the request say."
+        ) from error
     except RuntimeError as error:
         # What aiohttp raises where nobody is there any more; it has no class of its own for it.
         if request.transport is None:

@@ -44,7 +44,7 @@ class HostImages:
         A host that is revoked may have tickets that would go on for minutes.
         """
         if self.enrolments.is_revoked(ticket.host):
-            raise errors.Unauthorized(f"The host {ticket.host} was revoked.")
+            raise errors.Unauthorized(f"The host {ticket.host} was revoked, so its tickets are not valid any more.")
         self.used.take(ticket)
 
 
@@ -74,7 +74,7 @@ async def _ticket(call: Call[HostImages], action: str) -> Ticket:
     ticket = call.service.tickets.read(call.request.headers.get("X-Auth-Token", ""))
     try:
         if (ticket.action, ticket.image) != (action, call.path["id"]):
-            raise errors.Forbidden("The ticket does not allow this.")
+            raise errors.Forbidden("The ticket is for another image, or for the other direction.")
         await asyncio.to_thread(call.service.take, ticket)
     except (errors.Forbidden, errors.Unauthorized) as error:
         log.warning("a ticket was refused", host=ticket.host, image=call.path["id"][:80], why=error.message)

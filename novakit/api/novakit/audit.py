@@ -9,6 +9,6 @@ from novakit_hookspecs.plain import to_plain
 
 async def audit(call: Call[Additions]) -> web.Response:
     """Compare servers, claims, ports and guests with what the hosts hold."""
-    with conductor_asked("did not finish the audit"):
+    with conductor_asked("audit the deployment"):
         found = await call.service.conductor.audit()
     return reply({"audit": to_plain(found)})

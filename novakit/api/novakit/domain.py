@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import attrs
 
 from novakit import errors
-from novakit.bus import BusError
+from novakit.bus import BusError, Unreachable
 from novakit.calls.conductor import ConductorCalls
 from novakit.compute.server_groups import ServerGroups
 from novakit.image.limits import ImageQuotas
@@ -26,9 +26,14 @@ class Additions:
 
 
 @contextmanager
-def conductor_asked(failed: str = "does not answer") -> Iterator[None]:
-    """Raise Unavailable for what the bus raises inside the block; `failed` is what the conductor did not do."""
+def conductor_asked(to: str) -> Iterator[None]:
+    """Raise Unavailable for what the bus raises inside the block; `to` is what the conductor was asked to do."""
     try:
         yield
+    except Unreachable as error:
+        raise errors.Unavailable(
+            f"The conductor was asked to {to} and did not answer. See that one runs, and ask again."
+        ) from error
     except BusError as error:
-        raise errors.Unavailable(f"The conductor {failed}: {str(error).removesuffix('.')}.") from error
+        why = str(error).removesuffix(".")
+        raise errors.Unavailable(f"The conductor did not {to}: {why}. Its log says more.") from error

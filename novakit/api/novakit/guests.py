@@ -46,7 +46,7 @@ ADOPT = Body(
 
 async def list_guests(call: Call[Additions]) -> web.Response:
     """List the guests that no server is."""
-    with conductor_asked():
+    with conductor_asked("list the guests without a server"):
         found = await call.service.conductor.strangers()
     told = {"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts), "full": list(found.full)}
     return reply(told)
@@ -55,7 +55,7 @@ async def list_guests(call: Call[Additions]) -> web.Response:
 async def adopt(call: Call[Additions]) -> web.Response:
     """Make a server of one."""
     asked = await ADOPT.read(call)
-    with conductor_asked():
+    with conductor_asked("adopt the guest"):
         settled = await call.service.conductor.adopt_guest(
             guest=call.path["id"],
             host=asked.host,
@@ -70,7 +70,7 @@ async def adopt(call: Call[Additions]) -> web.Response:
 async def remove(call: Call[Additions]) -> web.Response:
     """Destroy one."""
     refuse_unknown(call.query, ("host",))
-    with conductor_asked():
+    with conductor_asked("remove the guest"):
         settled = await call.service.conductor.remove_guest(
             guest=call.path["id"], host=call.query.get("host"), request=call.context.request_id
         )
@@ -80,7 +80,7 @@ async def remove(call: Call[Additions]) -> web.Response:
 def _answer(call: Call[Additions], settled: Settled, done: str) -> web.Response:
     guest = call.path["id"]
     if not settled.found:
-        raise errors.NotFound(f"No host has a guest {guest} without a server; see `novakit guest list`.")
+        raise errors.NotFound(f"No host has a guest {guest[:80]!r} that lacks a server; see `novakit guest list`.")
     if settled.why:
         raise errors.Conflict(f"The guest {guest} was not {done}. {settled.why}")
     return reply({"guest": {"id": guest, "outcome": done, "left": list(settled.left)}})

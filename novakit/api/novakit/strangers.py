@@ -13,7 +13,7 @@ from novakit_hookspecs.plain import to_plain
 async def list_strangers(call: Call[Additions]) -> web.Response:
     """List what may be removed, and the hosts that could not be asked."""
     refuse_unknown(call.query, ())
-    with conductor_asked("did not look at the hosts"):
+    with conductor_asked("look at the hosts"):
         found = await call.service.conductor.remains()
     return reply(
         {"strangers": to_plain(found.things), "unchecked": list(found.unchecked), "untold": list(found.untold)}
@@ -24,17 +24,17 @@ async def remove(call: Call[Additions]) -> web.Response:
     """Remove all that a host has of an id, or end an operation."""
     refuse_unknown(call.query, ("host",))
     id = call.path["id"]
-    with conductor_asked():
+    with conductor_asked("remove the stranger"):
         settled = await call.service.conductor.remove_remains(
             id=id, host=call.query.get("host"), request=call.context.request_id
         )
     if not settled.found:
         raise errors.NotFound(
-            f"No host has anything of {id} that nobody knows, and no operation is called so; see `novakit host"
-            " strangers`. A guest is removed by `novakit guest remove`."
+            f"There is no stranger {id[:80]!r} on any host, and no operation of that id; see `novakit host strangers`. "
+            "A guest is removed by `novakit guest remove`."
         )
     if settled.why:
-        raise errors.Conflict(f"What hosts have of {id} was not removed. {settled.why}")
+        raise errors.Conflict(f"The stranger {id} was not removed. {settled.why}")
     return reply({"stranger": {"id": id, "outcome": "removed"}})
 
 

@@ -42,7 +42,12 @@ async def list_all(call: PlacementCall) -> web.Response:
         raise ConnectionResetError("the client has gone")
     answered = await answer_long(call, _document(ask, call.version, forest, found), len(found))
     if cut:
-        log.warning("candidates cut", shown=len(found), option="[placement] max_candidates", request_id=call.request_id)
+        log.warning(
+            "not all allocation candidates were shown",
+            shown=len(found),
+            option="[placement] max_candidates",
+            request_id=call.request_id,
+        )
         answered.headers[CUT] = str(len(found))
     return answered
 

@@ -20,7 +20,8 @@ NO_CERTIFICATES = "Image signatures are not checked here: leave trusted_image_ce
 PASSWORD_CHARACTERS = "".join(sorted({*string.ascii_letters, *string.digits} - set("Il1O0")))
 
 NO_VOLUMES = (
-    "Volumes are not served yet: block_device_mapping takes the root disk from an image alone, which imageRef says too."
+    "Volumes are not served yet: a server may ask for no other disk than its root disk, made from an image. "
+    "Leave the block device mapping out, and name the image in imageRef."
 )
 
 KEPT_OF_FLAVOR = (
@@ -162,8 +163,8 @@ def _require_plain(disk: RootDisk) -> None:
         odd.append("device_type")
     if odd:
         raise errors.BadRequest(
-            f"{odd[0]} of the root disk is not supported: leave it out; the property hw_disk_bus of the image chooses "
-            "the bus, and the guest finds the disk as its first."
+            f"{odd[0]} of the root disk is not supported; leave it out. The image's property hw_disk_bus chooses the "
+            "bus, and the root disk is the guest's first disk."
         )
 
 
