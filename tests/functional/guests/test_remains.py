@@ -170,7 +170,7 @@ def test_an_operator_lists_and_removes_it_by_commands(tmp_path: Path) -> None:
             absent = world.new_id()
             assert _novakit(state, kind, "remove", absent) == (1, f"{absent}  refused  `{listing}` does not name it.\n")
         code, said = _novakit(state, "guest", "remove", "a b?c#d", "--yes")
-        assert code == 1 and "No host has a guest a b?c#d" in said, "it is asked for under its whole name"
+        assert code == 1 and "No host has a guest 'a b?c#d'" in said, "it is asked for under its whole name"
         assert _novakit(state, "guest", "remove", "--all") == (0, "There is no such guest.\n")
         assert _novakit(state, "host", "remove", left, "--yes") == (0, f"{left}  removed\n")
         code, said = _novakit(state, "host", "remove", left, "--yes")

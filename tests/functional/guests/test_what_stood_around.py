@@ -222,7 +222,7 @@ async def test_an_adoption_without_a_note_of_networks_says_what_is_not_known(sto
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.begin()
         settled = await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))
-        assert settled.why == "" and "keeps no note" in settled.left[0] and "are not known" in settled.left[0]
+        assert settled.why == "" and "keeps no note" in settled.left[0] and "are not restored" in settled.left[0]
 
 
 async def test_guests_newer_than_a_backup_bring_back_what_is_newer_around_them(store: Store, tmp_path: Path) -> None:
