@@ -174,5 +174,5 @@ def test_an_operator_lists_and_removes_it_by_commands(tmp_path: Path) -> None:
         assert _novakit(state, "guest", "remove", "--all") == (0, "There is no such guest.\n")
         assert _novakit(state, "host", "remove", left, "--yes") == (0, f"{left}  removed\n")
         code, said = _novakit(state, "host", "remove", left, "--yes")
-        assert code == 1 and "No host has anything" in said
+        assert code == 1 and "There is no stranger" in said
         assert _novakit(state, "host", "strangers")[0] == 0

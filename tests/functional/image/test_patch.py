@@ -76,7 +76,7 @@ ODD_NAME = "The name of a property has 1 to 255 characters and no control charac
             "2.1",
             [{"op": "add", "path": "/min_ram", "value": -1}],
             400,
-            "does not match schema 'image': min_ram must be",
+            "does not match schema 'image': min_ram: it must be",
         ),
         ("2.1", [{"op": "add", "path": "/status", "value": "x"}, 5], 400, NOT_A_PATCH),
         ("2.0", [{"move": "/a"}], 400, NO_SUCH_VERB),
@@ -109,7 +109,7 @@ async def test_a_property_whose_name_has_a_slash_or_a_tilde_is_named_as_a_pointe
         ({"n" * 256: "x"}, 400, ODD_NAME),
         ({"a\tb": "x"}, 400, ODD_NAME),
         ({"": "x"}, 400, ODD_NAME),
-        ({"p": 5}, 400, "does not match schema 'image': p must be string."),
+        ({"p": 5}, 400, "does not match schema 'image': p: it must be a text"),
     ],
 )
 async def test_a_new_image_is_held_to_the_same_schema(cloud: Any, sent: Any, status: int, told: str) -> None:
