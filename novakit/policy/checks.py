@@ -80,9 +80,8 @@ def _fault_of_leaf(leaf: Any, text: str, attributes: Collection[str] | None) -> 
         return f"{quoted(f'{kind}:{match}')} asks for what no caller has; {_nearest(kind, (*_KINDS, *_SOMEBODY))}"
     for name in _attributes(leaf):
         if attributes is not None and name not in attributes:
-            return (
-                f"{quoted(f'{kind}:{match}')} is about {quoted(name)}, which nothing has; {_nearest(name, attributes)}"
-            )
+            asked = f"{quoted(f'{kind}:{match}')} asks for {quoted(name)}"
+            return f"{asked}, which no resource has; {_nearest(name, attributes)}"
     return None
 
 

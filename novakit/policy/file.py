@@ -135,7 +135,7 @@ class PolicyFile:
         for name, text in document.items():
             if not isinstance(name, str) or not isinstance(text, str):
                 raise ConfigError(
-                    f'{self._shown}: the rule {quoted(name)} takes a check as a text, such as "role:member", '
+                    f'{self._shown}: the rule {quoted(name)} takes a check as a string, such as "role:member", '
                     f"not {quoted(text)}."
                 )
             if fault := fault_of(text, None):

@@ -81,7 +81,7 @@ def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monk
     [
         ("a: [", "is not YAML"),
         ("- a\n- b", "takes one rule a line"),
-        ('"get_image": 5', "takes a check as a text"),
+        ('"get_image": 5', "takes a check as a string"),
         ('"get_image": "foo"', "is not understood"),
         ('"get_image": "role:a and"', "is not understood"),
         ('"get_image": "role:a or (role:b"', "is not understood"),
@@ -104,9 +104,9 @@ def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monk
         ('"get_image": "rol:member"', "'rol:member' asks for what no caller has; write role or"),
         ('"get_image": "tenant:%(tenant_id)s"', "asks for what no caller has; write tenant_id or"),
         ('"get_image": "token.user.idd:%(user_id)s"', "asks for what no caller has"),
-        ('"get_image": "project_id:%(nope.nope)s"', "is about 'nope.nope', which nothing has; write "),
-        ('"get_image": "not role:%(projectid)s"', "is about 'projectid', which nothing has; write project_id or"),
-        ('"create_port": "field:network:shared=True"', "which nothing has; write networks:shared or"),
+        ('"get_image": "project_id:%(nope.nope)s"', "asks for 'nope.nope', which no resource has; write "),
+        ('"get_image": "not role:%(projectid)s"', "asks for 'projectid', which no resource has; write project_id or"),
+        ('"create_port": "field:network:shared=True"', "which no resource has; write networks:shared or"),
         ("a: 2026-13-45", "month must be in 1..12. Correct that"),
         (f"a: {'9' * 5000}", "value has 5000 digits. Correct that"),
         # What oslo.policy takes and cannot answer: each request that asks the rule would fail.
