@@ -64,7 +64,7 @@ async def outside(
         )
         if error.status == 404:
             served = sorted({r.canonical for r in request.app.router.resources() if r.canonical.count("/") == 1})
-            sentence = f"Nothing is served at this path; there are {', '.join(served)}."
+            sentence = f"Nothing is served at this path; services are at {', '.join(served)}."
         headers, body = refusal(error.status, sentence)
         if hdrs.ALLOW in error.headers:
             headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
