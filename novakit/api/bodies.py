@@ -15,6 +15,7 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 import fastjsonschema
+import orjson
 
 from novakit import errors
 from novakit.api import records
@@ -151,8 +152,8 @@ def additional(names: Sequence[str]) -> errors.BadRequest:
 _KINDS = {
     "object": "an object",
     "array": "a list",
-    "string": "a text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
     "null": "null",
@@ -195,13 +196,18 @@ def _why(fault: Fault) -> str:
     return f"It {fault.message.removeprefix(fault.name or '').strip()}."
 
 
+def _literal(value: object) -> str:
+    """Return a value as JSON writes it, but for the quotes of a string."""
+    return repr(value) if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def _described(one: Mapping[str, object]) -> str:
     """Say what a schema of one value takes, as far as a sentence does; a pattern has its words as `description`."""
     if isinstance(said := one.get("description"), str):
         return said
     if "const" in one or "enum" in one:
         allowed = one.get("enum", [one.get("const")])
-        listed = [repr(value) for value in allowed] if isinstance(allowed, list) else []
+        listed = [_literal(value) for value in allowed] if isinstance(allowed, list) else []
         return f"one of {', '.join(listed)}" if len(listed) > 1 else "".join(listed)
     kinds = one.get("type", ())
     named = [str(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else ())]

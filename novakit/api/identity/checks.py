@@ -12,7 +12,7 @@ NAME = {
     "minLength": 1,
     "maxLength": 255,
     "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
-    "description": "a text with other characters than spaces and without NUL characters",
+    "description": "a string with other characters than spaces and without NUL characters",
 }
 SHORT_NAME = {**NAME, "maxLength": 64}
 """Of projects and domains."""
@@ -23,12 +23,12 @@ ID = {
     "pattern": r"^[a-zA-Z0-9-]+$",
     "description": "an id: letters, digits and hyphens",
 }
-PLAIN = {"pattern": r"^[^\x00]*$", "description": "a text without NUL characters"}
+PLAIN = {"pattern": r"^[^\x00]*$", "description": "a string without NUL characters"}
 TEXT = {
     "type": ["string", "null"],
     "maxLength": 65535,
     "pattern": PLAIN["pattern"],
-    "description": "null or a text without NUL characters",
+    "description": "null or a string without NUL characters",
 }
 FLAG = {"type": "boolean"}
 PASSWORD = {"type": "string", "minLength": 1, "maxLength": 4096}

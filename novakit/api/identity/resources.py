@@ -228,7 +228,7 @@ DOMAIN = Noun(
     accepts={"name": SHORT_NAME, "description": TEXT, "enabled": FLAG},
     verbs=("create", "list", "show"),
 )
-TAG = {**NAME, "pattern": r"^[^,/\x00]+$", "description": "a text without commas, slashes and NUL characters"}
+TAG = {**NAME, "pattern": r"^[^,/\x00]+$", "description": "a string without commas, slashes and NUL characters"}
 PROJECT = Noun(
     name="project",
     plural="projects",

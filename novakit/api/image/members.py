@@ -38,7 +38,7 @@ _new = schemas.body(
                 "minLength": 1,
                 "maxLength": 64,
                 "pattern": r"^[^\x00/]+$",
-                "description": "a text without slashes and NUL characters",
+                "description": "a string without slashes and NUL characters",
             },
         },
     },

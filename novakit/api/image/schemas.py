@@ -18,15 +18,15 @@ UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F
 INTEGER = 2147483647
 """What a signed 32-bit column holds."""
 
-_PLAIN = {"pattern": r"^[^\x00]*$", "description": "a text without NUL characters"}
-_PLAIN_OR_NULL = {**_PLAIN, "type": ["null", "string"], "description": "null or a text without NUL characters"}
+_PLAIN = {"pattern": r"^[^\x00]*$", "description": "a string without NUL characters"}
+_PLAIN_OR_NULL = {**_PLAIN, "type": ["null", "string"], "description": "null or a string without NUL characters"}
 _ID = {"type": "string", "pattern": UUID, "description": "a UUID"}
 TAG = {
     "type": "string",
     "minLength": 1,
     "maxLength": 255,
     "pattern": r"^[^\x00-\x1f]+$",
-    "description": "a text without control characters",
+    "description": "a string without control characters",
 }
 WRITABLE: Mapping[str, Mapping[str, object]] = {
     "id": _ID,
@@ -60,7 +60,7 @@ PROPERTY = {"type": "string", "maxLength": 65535, **_PLAIN}
 _names = {
     "propertyNames": {
         "pattern": r"^[^\x00-\x1f]{1,255}\Z",
-        "description": "a text of 1 to 255 characters without control characters",
+        "description": "a string of 1 to 255 characters without control characters",
     },
     "says": {"propertyNames": "The name of a property has 1 to 255 characters and no control characters."},
 }

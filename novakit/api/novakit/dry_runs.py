@@ -43,7 +43,7 @@ def _words(properties: types.Schema, fault: Fault) -> errors.BadRequest:
     if name == "survive":
         return errors.BadRequest(f"survive must be a number of hosts, 0 to {_MOST_LOST}.")
     if fault.rule == "type" and len(fault.path) == 2:
-        return errors.BadRequest(f"{name} must be {'an object' if name == 'hints' else 'a text'}.")
+        return errors.BadRequest(f"{name} must be {'an object' if name == 'hints' else 'a string'}.")
     return bodies.words(fault)
 
 

@@ -109,7 +109,7 @@ async def test_a_property_whose_name_has_a_slash_or_a_tilde_is_named_as_a_pointe
         ({"n" * 256: "x"}, 400, ODD_NAME),
         ({"a\tb": "x"}, 400, ODD_NAME),
         ({"": "x"}, 400, ODD_NAME),
-        ({"p": 5}, 400, "does not match schema 'image': p: it must be a text"),
+        ({"p": 5}, 400, "does not match schema 'image': p: it must be a string"),
     ],
 )
 async def test_a_new_image_is_held_to_the_same_schema(cloud: Any, sent: Any, status: int, told: str) -> None:

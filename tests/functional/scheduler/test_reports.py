@@ -79,7 +79,7 @@ async def test_a_wrong_query_is_refused(desk: Desk, query: str) -> None:
             {"flavor": "m1.tiny", "colour": 1},
             "Send a flavor and, if wanted, availability_zone, group, hints, host, image, project_id.",
         ),
-        ({"flavor": "m1.tiny", "image": 5}, "image must be a text."),
+        ({"flavor": "m1.tiny", "image": 5}, "image must be a string."),
         ({"flavor": "m1.tiny", "survive": -1}, "survive must be a number of hosts, 0 to 100000."),
         ({"flavor": "m1.tiny", "survive": "1"}, "survive must be a number of hosts, 0 to 100000."),
         ({"flavor": "m1.tiny", "survive": 200_000}, "survive must be a number of hosts, 0 to 100000."),

@@ -44,7 +44,7 @@ def test_a_format_takes_what_it_names_and_nothing_else(kind: str, taken: list[st
     definition: dict[str, object] = {"type": "string", "format": kind}
     assert [value for value in taken if said(definition, value)] == []
     assert [
-        value for value in refused if f"It must be a text {FORMAT_WORDS[kind]}." not in said(definition, value)
+        value for value in refused if f"It must be a string {FORMAT_WORDS[kind]}." not in said(definition, value)
     ] == []
 
 
@@ -89,21 +89,21 @@ GOOD = {"name": "a", "size": 1}
         ({**GOOD, "n" * 300: 1}, f"Additional properties are not allowed ('{'n' * 255}' was unexpected)"),
         ({"name": "a"}, "Invalid input for field/attribute body. 'size' is a required property"),
         ([], "Invalid input for field/attribute body. Value: []. It must be an object."),
-        ({**GOOD, "size": "1"}, "field/attribute size. Value: 1. It must be a whole number or null."),
-        ({**GOOD, "nets": [{}, {"port": 5}]}, "field/attribute port. Value: 5. It must be a text."),
+        ({**GOOD, "size": "1"}, "field/attribute size. Value: 1. It must be an integer or null."),
+        ({**GOOD, "nets": [{}, {"port": 5}]}, "field/attribute port. Value: 5. It must be a string."),
         (
             {**GOOD, "count": 0},
-            "field/attribute count. Value: 0. It must be a whole number from 1 to 9; or a text that matches ^[1-9]$.",
+            "field/attribute count. Value: 0. It must be an integer from 1 to 9; or a string that matches ^[1-9]$.",
         ),
         (
             {**GOOD, "zone": "x"},
-            "It must be a text or null that is a UUID of at least 1 character; or 'auto'; or 0.",
+            "It must be a string or null that is a UUID of at least 1 character; or 'auto'; or 0.",
         ),
         (
             {**GOOD, "name": "n" * 401},
             f"Value: {'n' * MOST_SHOWN}.... It is too long: it may have at most 400 characters.",
         ),
-        ({**GOOD, "size": "n" * MOST_SHOWN}, f"Value: {'n' * MOST_SHOWN}. It must be a whole number"),
+        ({**GOOD, "size": "n" * MOST_SHOWN}, f"Value: {'n' * MOST_SHOWN}. It must be an integer"),
     ],
 )
 def test_what_is_wrong_is_said_where_it_is_and_cut_to_a_readable_length(value: object, words: str) -> None:
@@ -171,9 +171,11 @@ async def test_text_that_no_database_holds_is_refused() -> None:
         ({"type": "integer", "maximum": 5}, 6, "Value: 6. It must be at most 5."),
         ({"type": "array", "uniqueItems": True}, [1, 1], "Value: [1, 1]. It must contain unique items."),
         ({"enum": ["a", "b"]}, "c", "Value: c. It must be one of 'a', 'b'."),
-        ({"type": "string", "pattern": "^a$"}, "b", "Value: b. It must be a text that matches ^a$."),
+        ({"enum": [None, True, "a"]}, "c", "Value: c. It must be one of null, true, 'a'."),
+        (types.boolean, "maybe", "Value: maybe. It must be true or false, or one of the strings 'true', 'yes',"),
+        ({"type": "string", "pattern": "^a$"}, "b", "Value: b. It must be a string that matches ^a$."),
         ({"type": "string", "pattern": "^a$", "description": "the letter a"}, "b", "It must be the letter a."),
-        (types.number(1), 0, "It must be a whole number from 1 to 2147483647; or such a number as a text of"),
+        (types.number(1), 0, "It must be an integer from 1 to 2147483647; or such a number as a string of"),
     ],
 )
 def test_a_refusal_is_a_sentence(definition: dict[str, object], value: object, words: str) -> None:
@@ -208,7 +210,7 @@ def test_a_pattern_is_told_to_users_in_words() -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ({"x": {"name": "\t"}}, "x.name: it must be a text with other characters than spaces"),
+        ({"x": {"name": "\t"}}, "x.name: it must be a string with other characters than spaces"),
         ({"x": {"name": "n" * 256}}, "x.name: it is too long: it may have at most 255 characters."),
         ({"x": {}}, "x: 'name' is a required property."),
         ({"x": {"name": "n", "more": 1}}, "x: Additional properties are not allowed ('more' was unexpected)."),
@@ -222,3 +224,20 @@ def test_identity_and_images_say_what_is_wrong_in_words_and_not_in_python(
     with pytest.raises(BadRequest) as refused:
         Schema({"type": "object", "properties": {"x": inner}}, words).check(value)
     assert told in refused.value.message and "^" not in refused.value.message
+
+
+def descriptions(definition: object) -> Iterator[str]:
+    """Walk to what every schema says of itself."""
+    if isinstance(definition, dict):
+        if isinstance(said := definition.get("description"), str):
+            yield said
+        for inner in definition.values():
+            yield from descriptions(inner)
+    elif isinstance(definition, list | tuple):
+        for inner in definition:
+            yield from descriptions(inner)
+
+
+def test_bodies_are_described_in_the_words_of_json() -> None:
+    found = {said for form in forms().values() for _, schema in form.schemas for said in descriptions(schema)}
+    assert found and [said for said in found if re.search(r"\btext\b|whole number|\bNone\b", said)] == []

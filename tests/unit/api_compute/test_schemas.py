@@ -40,8 +40,8 @@ def test_a_field_is_known_from_its_version_on(field, value, since):
 def test_messages_name_field_and_rule():
     assert "'networks' is a required property" in refused(server(), (2, 37))
     assert "at most 255" in refused(server(name="x" * 300), (2, 1))
-    assert "It must be a text." in refused(server(name=1), (2, 1))
-    assert "It must be a text in base64" in refused(server(user_data="?"), (2, 1))
+    assert "It must be a string." in refused(server(name=1), (2, 1))
+    assert "It must be a string in base64" in refused(server(user_data="?"), (2, 1))
     assert len(refused(server(name="x" * 100000), (2, 1))) < 500
 
 

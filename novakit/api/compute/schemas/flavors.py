@@ -16,7 +16,7 @@ _create: types.Schema = {
                 "minLength": 1,
                 "maxLength": 255,
                 "pattern": r"^(?! )[a-zA-Z0-9. _\-]+(?<! )\Z",
-                "description": "a text of letters, digits, dots, underscores, hyphens, and spaces between them",
+                "description": "a string of letters, digits, dots, underscores, hyphens, and spaces between them",
             },
             {"type": ["number", "null"]},
         ]
@@ -32,7 +32,7 @@ _create: types.Schema = {
             {
                 "type": "string",
                 "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?\Z",
-                "description": "a number above 0 as a text of digits, such as 1.0",
+                "description": "a number above 0 as a string of digits, such as 1.0",
             },
         ]
     },

@@ -9,7 +9,7 @@ from novakit.compute.keypairs import MAX_PUBLIC_KEY
 
 def _create(characters: tuple[str, str], extra: types.Schema, *required: str) -> dict[str, object]:
     matched, said = characters
-    name = {**types.name, "pattern": rf"^[{matched}]+\Z", "description": f"a text of letters, digits, {said}"}
+    name = {**types.name, "pattern": rf"^[{matched}]+\Z", "description": f"a string of letters, digits, {said}"}
     properties = {"name": name, "public_key": {"type": "string", "maxLength": MAX_PUBLIC_KEY}, **extra}
     return types.record(properties, ["name", *required])
 

@@ -8,7 +8,7 @@ from novakit.api.compute.schemas import types
 _length: types.Schema = {
     "anyOf": [
         {"type": "integer", "minimum": -1},
-        {"type": "string", "pattern": r"^(-1|[0-9]{1,9})\Z", "description": "such a number as a text"},
+        {"type": "string", "pattern": r"^(-1|[0-9]{1,9})\Z", "description": "such a number as a string"},
         {"type": "null"},
     ]
 }

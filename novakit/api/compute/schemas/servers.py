@@ -67,7 +67,7 @@ _mapping: Schema = {
             {
                 "type": "string",
                 "pattern": r"^-?[0-9]{1,9}\Z",
-                "description": "such a number as a text of at most 9 digits",
+                "description": "such a number as a string of at most 9 digits",
             },
         ]
     },

@@ -13,7 +13,11 @@ az_name: Schema = {"type": "string", "format": "az_name", "minLength": 1, "maxLe
 description: Schema = {"type": ["string", "null"], "format": "printable", "maxLength": 255}
 _YES = ["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"]
 _NO = ["False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"]
-boolean: Schema = {"type": ["boolean", "string"], "enum": [True, False, *_YES, *_NO]}
+boolean: Schema = {
+    "type": ["boolean", "string"],
+    "enum": [True, False, *_YES, *_NO],
+    "description": "true or false, or one of the strings 'true', 'yes', 'on', '1', 'false', 'no', 'off' and '0'",
+}
 uuid: Schema = {"type": "string", "format": "uuid"}
 identity_id: Schema = {
     "type": "string",
@@ -39,7 +43,7 @@ fqdn: Schema = {
 tag: Schema = {
     "type": "string",
     "pattern": r"^[^,/]*\Z",
-    "description": "a text without commas and slashes",
+    "description": "a string without commas and slashes",
     "minLength": 1,
     "maxLength": 60,
 }
@@ -59,7 +63,7 @@ def number(minimum: int, maximum: int = MAX_INT) -> Schema:
             {
                 "type": "string",
                 "pattern": _digits(minimum),
-                "description": "such a number as a text of at most 9 digits",
+                "description": "such a number as a string of at most 9 digits",
             },
         ]
     }
