@@ -48,7 +48,7 @@ def _words(fault: Fault) -> errors.BadRequest:
     """Return what is wrong, and which microversion takes a body that is right in another one."""
     known, sent = fault.definition.get("properties", {}), fault.value if isinstance(fault.value, dict) else {}
     if "policy" in known and "policies" in sent:
-        return errors.BadRequest("'policies' is for microversions before 2.64; later ones take 'policy', a text.")
+        return errors.BadRequest("'policies' is for microversions before 2.64; later ones take 'policy', a string.")
     later = [f"'{name}'" for name in ("policy", "rules") if name in sent]
     if "policies" in known and later:
         named = f"{' and '.join(later)} {'needs' if len(later) == 1 else 'need'}"
