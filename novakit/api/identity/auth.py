@@ -155,6 +155,7 @@ _whole_system = 'Expecting to find {"all": true} in system.'
 _wanted_scope: Definition = {
     "type": ["object", "string"],
     "pattern": r"^unscoped\Z",
+    "description": "an object or the string unscoped",
     "maxProperties": 1,
     "properties": {
         "project": _owned("project"),
