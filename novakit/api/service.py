@@ -376,15 +376,10 @@ class Service(Generic[S]):
     def _fault(self, error: Exception, fault: errors.NovakitError | None, request_id: str) -> errors.NovakitError:
         """Log an error that nobody expected, and say what the client is told of it."""
         if fault is not None:
-            log.warning(
-                "a request could not be carried out now", service=self.name, request_id=request_id, why=fault.message
-            )
+            log.warning("a request was put off", service=self.name, request_id=request_id, why=fault.message)
             return fault
         log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
-        said = (
-            "An unexpected error occurred, and the request may not have been carried out. Tell the operator the "
-            f"request id {request_id}, under which the log says why."
-        )
+        said = f"An unexpected error occurred; tell the operator {request_id}, under which the log says why."
         return errors.NovakitError(said)
 
     async def _traced(self, tracer: tracing.Tracer, handler: Handler, call: Call[Any]) -> web.StreamResponse:
