@@ -11,7 +11,7 @@ from novakit.store.compute import quotas, server_groups, servers
 from tests.functional.scheduler.conftest import Cloud, Desk
 
 GROUPS = "/v1/server-groups"
-FLAVOR = {"name": "m1", "vcpus": 1, "ram": 1024, "disk": 1, "extra_specs": {}}
+FLAVOR = {"id": "m1", "name": "m1", "vcpus": 1, "ram": 1024, "disk": 1, "extra_specs": {}}
 
 
 async def server(cloud: Cloud, project: str = "p", task: str | None = None) -> str:
