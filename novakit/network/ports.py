@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import attrs
+import orjson
 
 from novakit.context import RequestContext, Target
 from novakit.left_out import LEFT_OUT, LeftOut, either, sent
@@ -113,7 +114,7 @@ async def _shown(session: Session, key: str) -> PortDetails:
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewPort) -> PortDetails:
     """Make a port. Raises Conflict: OverQuota, IpAddressInUse, IpAddressGenerationFailure, MacAddressInUse."""
-    _require_short(values.profile)
+    _require_storable(values.profile)
     network = await the_network(session, context, values.network_id)
     project = project_of(context, values.project_id)
     _guard(context, network, project, values)
@@ -155,10 +156,16 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     return PortDetails(ListedPort.of(row, numbers, groups), bindings.get(row.host))
 
 
-def _require_short(profile: Mapping[str, object] | LeftOut | None) -> None:
-    if profile and len(str(profile)) > MOST_PROFILE:
+def _require_storable(profile: Mapping[str, object] | LeftOut | None) -> None:
+    if not profile:
+        return
+    if len(str(profile)) > MOST_PROFILE:
         reason = f"it has more than {MOST_PROFILE} characters."
-        raise bad("HTTPBadRequest", f"Invalid input for binding:profile. Reason: {reason}")
+    elif b"\\u0000" in orjson.dumps(profile):
+        reason = "a text in it has a NUL character, which no database can hold."
+    else:
+        return
+    raise bad("HTTPBadRequest", f"Invalid input for binding:profile. Reason: {reason}")
 
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:
@@ -298,7 +305,7 @@ async def update(
     session: Session, touched: Touched, context: RequestContext, key: str, values: PortChange
 ) -> PortDetails:
     """Change a port the caller owns, its addresses and groups included."""
-    _require_short(values.profile)
+    _require_storable(values.profile)
     row = await the_own(session, context, StoredPort, "port", key)
     network = await rows.one(session, StoredNetwork, id=row.network_id)
     assert network is not None

@@ -182,10 +182,18 @@ async def test_two_ports_of_one_request_do_not_get_the_same_address(cloud: Any) 
     assert (await cloud.call("GET", f"ports?network_id={net['id']}"))[1]["ports"] == []
 
 
-async def test_a_profile_that_is_long_is_refused(cloud: Any) -> None:
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("x" * MOST_PROFILE, f"it has more than {MOST_PROFILE} characters."),
+        ({"deep": ["a\0b"]}, "a text in it has a NUL character, which no database can hold."),
+        ({"a\0b": 1}, "a text in it has a NUL character, which no database can hold."),
+    ],
+)
+async def test_a_profile_that_cannot_be_kept_is_refused(cloud: Any, value: object, reason: str) -> None:
     net = await cloud.network()
-    told = f"Invalid input for binding:profile. Reason: it has more than {MOST_PROFILE} characters."
-    profile = {"binding:profile": {"key": "x" * MOST_PROFILE}}
+    told = f"Invalid input for binding:profile. Reason: {reason}"
+    profile = {"binding:profile": {"key": value}}
     made = await cloud.make("ports", token="admin", network_id=net["id"])
     for method, path, more in (("POST", "ports", {"network_id": net["id"]}), ("PUT", f"ports/{made['id']}", {})):
         status, said = await cloud.call(method, path, {"port": {**more, **profile}}, token="admin")
