@@ -44,6 +44,9 @@ REQUESTED_HOST = ActionRule("compute:servers:create:requested_destination", ADMI
 FORCED_HOST = ActionRule("os_compute_api:servers:create:forced_host", ADMIN)
 """For a host that the availability zone names, as `nova:HOST`."""
 ATTACH_NETWORK = ActionRule("os_compute_api:servers:create:attach_network", MEMBER)
+ZERO_DISK = ActionRule("os_compute_api:servers:create:zero_disk_flavor", ADMIN)
+"""For a flavor without a disk size: its servers take as much of their host as the image says, which who uploads images
+may choose."""
 MAX_SERVERS = 1000
 """Servers that one request makes at most, whatever the quota."""
 
@@ -136,7 +139,7 @@ CREATE = Verb(
         path="/servers",
         rule=ActionRule("os_compute_api:servers:create", MEMBER),
         fields=tuple(FieldRule(name, (2, 74), REQUESTED_HOST) for name in ("host", "hypervisor_hostname")),
-        asks=(FORCED_HOST, ATTACH_NETWORK, ActionRule(ATTACH_EXTERNAL, ADMIN)),
+        asks=(FORCED_HOST, ATTACH_NETWORK, ZERO_DISK, ActionRule(ATTACH_EXTERNAL, ADMIN)),
     ),
     remembers=Creating,
     places=True,

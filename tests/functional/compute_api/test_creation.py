@@ -30,7 +30,7 @@ async def test_nobody_makes_a_server_of_an_image_or_a_flavor_that_is_private_to_
     (tmp_path / "theirs").write_bytes(bytes(65536))
     bob = RequestContext(request_id="r", user_id="bob", project_id="project-b", roles=frozenset(("member", "reader")))
     theirs = (await compute.images.ingest(bob, name="theirs", path=tmp_path / "theirs", disk_format="raw")).id
-    await compute.flavors.create(flavor_id="theirs", name="theirs", vcpus=1, ram=64, disk=0, is_public=False)
+    await compute.flavors.create(flavor_id="theirs", name="theirs", vcpus=1, ram=64, disk=1, is_public=False)
     await compute.flavors.grant("theirs", "project-b")
     absent = "5d54ef6b-0000-4000-8000-000000000000"
     for image, flavor in ((theirs, flavor_id), (image_id, "theirs")):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -266,8 +267,8 @@ async def _keypair(cloud: Cloud, owner: str) -> str:
     return str((await cloud.make(owner, "/compute/v2.1/os-keypairs", {"keypair": asked}))["keypair"]["name"])
 
 
-async def _flavor(cloud: Cloud, owner: str) -> str:
-    asked = {"name": f"f{cloud.number}", "ram": 64, "vcpus": 1, "disk": 0}
+async def _flavor(cloud: Cloud, owner: str, disk: int = 1) -> str:
+    asked = {"name": f"f{cloud.number}", "ram": 64, "vcpus": 1, "disk": disk}
     made = await cloud.make(owner, "/compute/v2.1/flavors", {"flavor": asked})
     specs = {"extra_specs": {"hw:cpu_policy": "shared"}}
     await cloud.make(owner, f"/compute/v2.1/flavors/{made['flavor']['id']}/os-extra_specs", specs)
@@ -353,6 +354,7 @@ THINGS: Mapping[str, Callable[[Cloud, str], Awaitable[str]]] = {
     "token": _token,
     "keypair": _keypair,
     "flavor": _flavor,
+    "flavor without disk": partial(_flavor, disk=0),
     "aggregate": _aggregate,
     "host": _host,
     "compute service": _service_id,

@@ -215,6 +215,13 @@ OTHERS: tuple[Part, ...] = (
         SERVERS,
         {"server": {**NEW, "availability_zone": "nova:alpha"}},
     ),
+    Part(
+        f"{NOVA}servers:create:zero_disk_flavor",
+        f"{NOVA}servers:create",
+        "POST",
+        SERVERS,
+        {"server": {**NEW, "flavorRef": "{flavor without disk}"}},
+    ),
     *(
         Part(
             "compute:servers:create:requested_destination",

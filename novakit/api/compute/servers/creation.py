@@ -10,7 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.schemas.servers import NewServer, NewServers, RootDisk, ServerChange
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworksAsked
-from novakit.conductor.verbs.create import ATTACH_NETWORK, FORCED_HOST
+from novakit.conductor.verbs.create import ATTACH_NETWORK, FORCED_HOST, ZERO_DISK
 from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.request_spec.hints import bounded
 
@@ -175,12 +175,14 @@ def _is_root(disk: RootDisk) -> bool:
 
 
 async def _flavor(call: Call[Compute], reference: str) -> Mapping[str, object]:
-    """Look the flavor up by id, or by a link to it."""
+    """Look the flavor up by id, or by a link to it. Raises Forbidden for one without a disk that not all may use."""
     flavor_id = reference.rstrip("/").rpartition("/")[2][:255].replace("\x00", "")
     try:
         found = await call.service.flavors.show(call.context, flavor_id)
     except errors.NotFound as error:
         raise errors.BadRequest(error.message) from error
+    if not found["disk"] and not call.allows(ZERO_DISK.name):
+        raise errors.Forbidden("Only volume-backed servers are allowed for flavors with zero disk.")
     kept: Mapping[str, object] = {**found}
     return {name: kept[name] for name in KEPT_OF_FLAVOR}
 
