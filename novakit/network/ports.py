@@ -157,15 +157,13 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
 
 
 def _require_storable(profile: Mapping[str, object] | LeftOut | None) -> None:
-    if not profile:
-        return
-    if len(str(profile)) > MOST_PROFILE:
+    reason = ""
+    if profile and len(str(profile)) > MOST_PROFILE:
         reason = f"it has more than {MOST_PROFILE} characters."
-    elif b"\\u0000" in orjson.dumps(profile):
+    elif profile and b"\\u0000" in orjson.dumps(profile):
         reason = "a text in it has a NUL character, which no database can hold."
-    else:
-        return
-    raise bad("HTTPBadRequest", f"Invalid input for binding:profile. Reason: {reason}")
+    if reason:
+        raise bad("HTTPBadRequest", f"Invalid input for binding:profile. Reason: {reason}")
 
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:
