@@ -1,7 +1,11 @@
 """What the agent measures of the machine it runs on, whatever the virt driver: CPU, uptime, electric power.
 
-Each monitor reads files below `/proc` and `/sys` and can be made for other roots.
-A number that cannot be read is left out; it is never 0 instead.
+The idea: each monitor reads files below `/proc` and `/sys`, and can be made for other roots. Rates are differences to
+the reading before, so the agents of one process share one `Measuring`: each would spoil the others' rates otherwise.
+The invariant: a number that cannot be read is left out and is never 0 instead; nothing is read twice within `EVERY`,
+however many agents ask at once; and a monitor that fails costs its own numbers alone.
+The cost: 0.15 ms of a thread for all monitors on a machine with two CPUs, once a second at most; 1 µs for whoever asks
+in between.
 """
 
 import asyncio

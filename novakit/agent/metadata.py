@@ -1,4 +1,13 @@
-"""The metadata service of a host: a guest is known by the network its connection comes from, and its address there."""
+"""The metadata service of a host: a guest is known by the network its connection comes from, and its address there.
+
+The idea: the network driver listens in each network's namespace, and hands over the sockets; whoever connects to one
+is on that network. What a request says of itself (`X-Forwarded-For` and the like) is not looked at.
+The invariant: after `follow` exactly the sockets that were given are served, each by one server; two calls take turns,
+so that none closes what the other is about to serve. Each network has a door of its own: guests that hold connections
+open take from the guests of their network alone.
+The cost: one call to the conductor for each request, and nothing is kept between two; a server and a task for each
+network, at most 256 connections each.
+"""
 
 import asyncio
 import socket

@@ -1,6 +1,11 @@
 """One thing at a time to each guest of a host, with what it failed of told as the conductor has to know it.
 
 What was begun for a guest can be stopped by who has to remove it.
+The idea: a lock for each guest, kept for as long as somebody holds it or waits for it. A build that is in the way of a
+removal is cancelled by the agent itself, inside the task that the bus began for it, and clears up after itself.
+The invariant: nobody works on a guest beside another, and those that wait come in the order in which they asked. Who
+stops work has waited for its end; the task whose work was stopped goes on, and is not counted as cancelled.
+The cost: 2 µs for each turn that nobody else wants; a guest that nobody works on costs no memory.
 """
 
 import asyncio

@@ -1,4 +1,13 @@
-"""A participant of the bus in another process than the hub."""
+"""A participant of the bus in another process than the hub.
+
+The idea: one connection over a Unix socket, made anew for as long as the process lives. What this participant serves
+and listens to is kept here and told again with each connection, so the hub may end and come back at any time.
+The invariant: `_asking` is there only while the hub has let this participant in. A call that is open when the
+connection is lost ends with Unreachable, and one that comes while there is none is refused at once: none waits for
+ever, and none is sent twice.
+The cost: two frames and some 75 µs for each call between two processes; a try every 0.2 s while the hub is away, and up
+to `PATIENCE` apart where the hub refuses.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
