@@ -1,4 +1,12 @@
-"""Tells observers what happened to servers, after it is true, in the order in which it became so."""
+"""Tells observers what happened to servers, after it is true, in the order in which it became so.
+
+The idea: what became true is put into a queue, and one task tells it, one after another. The server is read when its
+event is told, so its status is that of the telling, which a later operation may have changed already.
+The invariant: nothing that works on operations waits for an observer, and events of one process keep their order. They
+are not kept: those that still wait when the process ends are dropped, and an observer must not count on each.
+The cost: nothing without observers; with some, one statement for each event, and up to a second for one that is slow,
+for which all later events wait.
+"""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,12 @@
 """The audit: compares what servers own in the store with what hosts really hold, and names what belongs to nobody.
 
-What an operation is working on is left alone, and only what is still odd a moment later is told.
+The idea: the store is read in one transaction after the hosts have answered, and `compare`, which asks nobody, goes
+over each kind of thing: servers, operations, allocations, guests, ports, what drivers hold.
+The invariant: it changes nothing. What an operation is working on is left alone, and only what is still odd at the last
+of three looks is told: between the answer of a host and the reading of the store anything may have begun or ended.
+A host that does not answer is named as unchecked, and nothing is said of what it holds.
+The cost: 12 statements and two calls for each host, `AT_ONCE` at a time, and 18 ms of CPU for 1,000 servers on 100
+hosts; twice more, after `PAUSES`, where something is odd.
 """
 
 import asyncio

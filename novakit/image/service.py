@@ -1,4 +1,13 @@
-"""Images: who may see, change, fill, read and share them."""
+"""Images: who may see, change, fill, read and share them.
+
+The idea: an image is a row, and its bytes are a file that is written once and never changed. So a row that is known is
+kept for `STALENESS` seconds, and a file is given out without asking again.
+The invariant: a row names a file only after the file is whole and flushed, and a file goes after its row is gone; what
+was cut off in between has a name of which `open` can tell that it is left over. A row that was read before a change in
+this process is not kept after it (`_forgot`). Who may not see an image hears that there is none.
+The cost: one statement to show an image, none within `STALENESS`; three to make or delete one. An upload takes six
+statements, and 4 ms of CPU for each MiB, which is written, digested three times and inspected in one pass.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence

@@ -1,8 +1,11 @@
 """Routers: made, shown, changed, deleted, and joined to subnets and external networks.
 
-A router's legs are ports with a `device_owner` of the network's own, so addresses, quotas and topology know them as
-they know every port. Invariant: the subnets a router is joined to never overlap, and what a floating IP or a route of
-it needs stays joined.
+The idea: a router's legs are ports with a `device_owner` of the network's own, so addresses, quotas and topology know
+them as they know every port.
+The invariant: the subnets a router is joined to never overlap, and what a floating IP or a route of it needs stays
+joined. A port that serves as a leg is deleted through its router alone.
+The cost: 3 statements to make a router, 11 to join it to a subnet and 9 to part it; one to list the addresses of the
+gateways of any number.
 """
 
 from collections import defaultdict

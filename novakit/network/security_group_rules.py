@@ -1,7 +1,7 @@
 """Rules of security groups: what they mean, made and deleted; and the group that every project has.
 
-Invariant: no group has two rules that match the same packets. Clients write `tcp` or `6`, 10.0.0.5/24 or 10.0.0.0/24,
-and read a rule as they wrote it; `meaning` spells out the packets, and the key of the table is on it.
+The invariant: no group has two rules that match the same packets. Clients write `tcp` or `6`, 10.0.0.5/24 or
+10.0.0.0/24, and read a rule as they wrote it; `meaning` spells out the packets, and the key of the table is on it.
 """
 
 import ipaddress

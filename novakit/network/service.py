@@ -1,6 +1,12 @@
 """`Networks`: what the rest of novakit asks of the network service.
 
-What many servers ask at once shares a transaction (`Gather`): the fixed cost of one is paid once for a hundred.
+The idea: what many servers ask at once shares a transaction (`Gather`): the fixed cost of one is paid once for a
+hundred. Each method opens its transaction and leaves what is right to the module of its noun.
+The invariant: what steps of operations call may be called again: NICs that are there are kept, and what is unknown is
+given back as well. Of calls that share a transaction each has its own result or its own error. The record of what a
+host applied may be lost, since that host counts as behind then and is told again.
+The cost: one transaction for up to 100 calls of a kind that wait at the same moment; two statements for topologies, and
+400 bytes for each port that hosts were told of, of at most `MOST`.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Decides who may do what, for one service.
 
-Idea: oslo.policy parses the rules and evaluates a check; its answer depends only on the rule, the caller and the
+The idea: oslo.policy parses the rules and evaluates a check; its answer depends only on the rule, the caller and the
 target, so it is remembered. Invariant: nothing is remembered across a change of the operator's file. Cost: a remembered
 decision takes about 2 microseconds, a new one about 100 (oslo.policy inspects the signature of every check it calls).
 Of a target only what the rule asks for counts, so that things that differ in nothing else share a decision.

@@ -1,4 +1,12 @@
-"""Operations: every change that takes more than one transaction, with its steps, its lease and its outcome."""
+"""Operations: every change that takes more than one transaction, with its steps, its lease and its outcome.
+
+The idea: a row is the whole memory of a change under way, so that any conductor goes on with it. Whose it is stands in
+the row, and who writes progress names itself in the condition of the statement instead of asking first.
+The invariant: of an operation whose lease somebody else has nothing is written, and of a cancelled one that it ended as
+cancelled alone, whichever of a step and a delete comes first. One operation of a server is leased at a time.
+The cost: one statement for progress of one operation, or of many that set the same columns; two where one of them was
+cancelled or lost. To lease takes one statement, and to renew all that are held two.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta

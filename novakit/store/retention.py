@@ -1,6 +1,6 @@
 """What the store forgets after a while: deleted servers, finished operations, and the room that they took.
 
-Invariant: no row goes that something refers to.
+The invariant: no row goes that something refers to.
 A deleted server stays while an operation on it is open, while the ledger, a port or a stranger's note has its id, and
 while any host that it was on may have its guest still: only the row says that the guest may be removed.
 Of a server that lives the latest operation of each kind stays.

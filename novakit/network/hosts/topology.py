@@ -1,14 +1,14 @@
 """The whole desired state of hosts, read in a fixed number of queries.
 
-Idea: what a host must be is read whole and never as a difference, so a crash, a restart and a change are one case. What
-is the same as at the last reading is the same object, by which others see what has changed: see `remembered`. Members
-of security groups come and go with every server, on all hosts of the group: they stand in records of their own, beside
-the ports, and of a host of which nothing else has changed nothing else is read.
-Invariant: a topology has all that was committed when its revision was read, before all else of it. On SQLite it is of
-that moment; on PostgreSQL, where each statement sees what is committed by then, some of it may be newer, and is read
+The idea: what a host must be is read whole and never as a difference, so a crash, a restart and a change are one case.
+What is the same as at the last reading is the same object, by which others see what has changed: see `remembered`.
+Members of security groups come and go with every server, on all hosts of the group: they stand in records of their own,
+beside the ports, and of a host of which nothing else has changed nothing else is read.
+The invariant: a topology has all that was committed when its revision was read, before all else of it. On SQLite it is
+of that moment; on PostgreSQL, where each statement sees what is committed by then, some of it may be newer, and is read
 again with the next revision, under another shape.
-Cost: two statements however many hosts are asked for, one for their ports and one for what stands around those, or the
-members alone; ports in the same groups share one tuple of rules, and hosts one of a group's members.
+The cost: 2 statements however many hosts are asked for, one for their ports and one for what stands around those, or
+the members alone; ports in the same groups share one tuple of rules, and hosts one of a group's members.
 """
 
 import ipaddress

@@ -5,7 +5,7 @@ That clock may be stepped, and it is not the clock of who reads, so the moment i
 its mark keeps changing, and how long it has not changed is measured with the monotonic clock of the process.
 
 What a process sees for the first time is as old as it lies behind the newest mark of all hosts.
-Cost: one short statement every few seconds in each process that judges.
+The cost: one short statement every few seconds in each process that judges.
 """
 
 import asyncio

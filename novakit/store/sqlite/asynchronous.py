@@ -1,8 +1,11 @@
 """SQLAlchemy's asyncio engine, without the ORM that its package brings in.
 
-`sqlalchemy.ext.asyncio` imports its sessions, and with them all of `sqlalchemy.orm`, of which nothing is used here:
-90 ms of CPU and 7 MiB in every process that has a database. So its modules are imported here before the package itself
-is run, which happens as soon as anybody, such as a plugin, asks it for anything else.
+The idea: `sqlalchemy.ext.asyncio` imports its sessions, and with them all of `sqlalchemy.orm`, of which nothing is used
+here. So its modules are imported here before the package itself is run, which happens as soon as anybody, such as a
+plugin, asks it for anything else.
+The invariant: whoever asks the package for any name gets what a plain import would have given, once, whichever thread
+asks first; the modules that were imported here are the package's own and are not made a second time.
+The cost: 90 ms of CPU and 7 MiB less in every process that has a database.
 """
 
 import importlib.util
