@@ -1,8 +1,12 @@
 """Files of a host that are there whole after a power cut, or not at all.
 
-The content is flushed before the file gets its name, and the directory after: a name is content of its directory.
-What a killed write leaves is called `NAME.new`: the next write of the same file, which whoever was killed owes, takes
-its place. One process writes in a directory at a time.
+The idea: the content is flushed before the file gets its name, and the directory after, as a name is content of its
+directory. What a killed write leaves is called `NAME.new`: the next write of the same file, which whoever was killed
+owes, takes its place.
+The invariant: under its own name a file is the old one or the new one, whole. One process writes in a directory at a
+time; its threads take turns by file, as one whose caller was cancelled goes on writing.
+The cost: two flushes for each write, 0.8 ms on an idle disk and 20 ms on a busy one; 64 locks for all files, so two of
+them that are written at once share one now and then.
 """
 
 import os

@@ -1,4 +1,13 @@
-"""Keeps the work on one guest in a row, and lets its removal overtake."""
+"""Keeps the work on one guest in a row, and lets its removal overtake.
+
+The idea: work runs in a task of its own that takes the guest's lock, so that a removal can end whatever runs or waits
+without knowing who asked for it.
+The invariant: two pieces of work on one guest never run at once. When `overtaking` is inside its block, all that was
+asked for before has ended, and what is asked for meanwhile waits for the block's end. A caller that is cancelled is
+told after the end of the work, so what it does next is done alone.
+The cost: 12 µs for each piece of work, 3 µs for a removal that nothing is in the way of; nothing is kept of a guest
+that nobody works on.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine

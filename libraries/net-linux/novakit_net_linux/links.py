@@ -1,8 +1,11 @@
 """Links, namespaces, addresses and routes of this host; the only module that talks to pyroute2.
 
-Every function here blocks, is short, and may be called again: what is right already is left alone.
-`Links` runs them in a few threads of its own; what happens in another namespace happens in a thread that ends after it,
-because a thread that has entered a namespace must never do anything else.
+The idea: every function here blocks, is short, looks at what is there, and changes what shall be otherwise. `Links`
+runs them in a few threads of its own.
+The invariant: each may be called again, whatever a call before it left, as what is right already is left alone. A
+thread that has entered a namespace never does anything else and ends after it, so no call runs in the wrong one.
+The cost: 1.5 ms for each function, most of it for a socket of netlink; 0.1 ms for a thread in a namespace. `devices`
+asks no netlink and costs 30 µs. At most `THREADS` run at once, as the kernel has one lock for links anyway.
 """
 
 import asyncio

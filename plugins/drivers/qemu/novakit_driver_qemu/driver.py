@@ -1,4 +1,13 @@
-"""The plain QEMU driver: composes directories, command lines, processes and QMP into the contract's methods."""
+"""The plain QEMU driver: composes directories, command lines, processes and QMP into the contract's methods.
+
+The idea: each guest is a process that outlives this one, and its directory says all that is to be known of it. So a
+driver that starts finds the guests that run by their directories, and watches them as if it had started them.
+The invariant: a guest has one QEMU at most, since a start takes the lock of the guest's record, and one watch. What is
+done to one guest is done in a row, and its removal overtakes (`WorkByGuest`); its directory goes last, so that whatever
+is cut short is found and removed again.
+The cost: for each guest that runs a shell, two tasks and two descriptors; 0.2 ms for each to find those that run, at
+the start. Consoles are looked at every `TRIM_EVERY` seconds.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence

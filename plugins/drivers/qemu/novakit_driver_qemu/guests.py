@@ -1,4 +1,13 @@
-"""Watches one running guest: what its QEMU tells, and how it ends."""
+"""Watches one running guest: what its QEMU tells, and how it ends.
+
+The idea: two tasks for each guest. One follows the events of QMP, and connects anew where it lost QEMU; the other waits
+for the end of the process, gives the first a moment to read the last words, and tells what the guest is then.
+The invariant: that a guest has ended is told once, after its process is gone, and as the last thing: what is told comes
+from the process and its record, and QMP only says why. A guest that is paused, saved or stopped on request is in that
+state before whoever asked goes on, whichever of the answer and the event is read first.
+The cost: two tasks and a socket for each guest; up to `LAST_WORDS` (1 s) twice between the end of QEMU and the telling
+of it, and `RECONNECT` (0.5 s) to a QEMU that hung up.
+"""
 
 import asyncio
 import contextlib

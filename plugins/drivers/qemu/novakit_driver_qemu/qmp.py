@@ -1,7 +1,12 @@
 """QEMU's machine protocol: one connection to one guest, commands out and events in, a JSON object a line each.
 
-A guest may have taken its QEMU over, so nothing that comes in is believed to be of the protocol: what is not ends the
-connection with a ValueError, and one QEMU that talks without end takes turns with everything else.
+The idea: commands are numbered, and whoever follows the events hands each answer to the future that waits for it; while
+the connection is made nobody follows yet, and what comes between is kept for whoever does.
+The invariant: a guest may have taken its QEMU over, so nothing that comes in is believed to be of the protocol: what is
+not ends the connection with a ValueError, lines and early events are bounded, and one QEMU that talks without end takes
+turns with everything else. An answer is only given to the command whose number it names, and after `ANSWER_WITHIN`
+nobody waits for it.
+The cost: two messages before the first command, then one for each; at most `LINE` (1 MiB) of memory for a line.
 """
 
 import asyncio

@@ -1,6 +1,11 @@
 """The simulated virt driver: guests with power states, boots, consoles and events, and no hypervisor.
 
-The guests survive the agent, as real ones do: each change is in a journal before it is told.
+The idea: a guest is a record, and what it would have done by now (booted, printed, answered a shutdown) follows from
+the clock when somebody asks, so that a thousand guests need no task. Only a crash that its options order has a timer.
+The invariant: the guests survive the agent, as real ones do: each change is in a journal before it is told. What was
+built halfway is no guest until its build is repeated, and a call that is repeated finds what the first one did.
+The cost: 15 µs for a create without delays, one line of the journal for each change of state; 1 µs for each guest of a
+listing.
 """
 
 import asyncio
