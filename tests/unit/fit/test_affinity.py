@@ -3,12 +3,13 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from random import Random
 
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit_fit.affinity import choose
+from novakit_fit.affinity import choose, is_given_up
 from novakit_fit.device_request import POLICIES, DeviceRequest
 from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_request import CellRequest, NumaRequest
@@ -144,3 +145,15 @@ def test_devices_of_one_alias_may_be_on_several_of_the_guests_cells() -> None:
     assert choice is not None and {one.cell for one in choice.cells} == {1, 3}
     assert dict(choice.devices) == {("nic", 1): 1, ("nic", 3): 1}
     assert {one.cell for one in fit(host, two) or ()} == {0, 1}
+
+
+def test_cells_that_cannot_bring_enough_devices_are_known_without_trying_all_orders() -> None:
+    chance = Random(5)
+    host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=8) for number in range(32)])
+    pools = [PciPool(kind=kind, numa_cell=cell, free=chance.randrange(9)) for cell in range(32) for kind in "ab"]
+    # Nearly as many of each as eight cells have at most, which are not the same eight for both.
+    best = {kind: sorted((pool.free for pool in pools if pool.kind == kind), reverse=True)[:8] for kind in "ab"}
+    near = DeviceRequest(counts=tuple((kind, sum(best[kind]) * 9 // 10) for kind in "ab"), policy="required")
+    eight = NumaRequest(cells=[CellRequest(vcpus=(number,), memory_mb=8) for number in range(8)])
+    assert choose(host, pools, eight, near) is None
+    assert not is_given_up(host, pools, eight, near)
