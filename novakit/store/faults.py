@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import sqlite3
+import ssl
 
 import sqlalchemy as sa
 
@@ -129,6 +130,9 @@ def _known(error: BaseException) -> str | None:
         return "the name of its host is not known"
     if isinstance(error, ConnectionError) and "rejected SSL" in str(error):
         return "it offers no TLS, which ssl in its URL asks for"
+    if isinstance(error, ssl.SSLError):
+        # Its number is one of OpenSSL's, and none of the operating system's.
+        return "no TLS connection with it could be made"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError):

@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+import ssl
 import traceback
 from pathlib import Path
 
@@ -93,6 +94,11 @@ async def test_a_refused_connection_is_a_passing_fault_and_says_nothing_of_where
         assert faults.is_passing(told.value) and told.value.headers["Retry-After"].isdigit()
         assert "hunter2" not in str(told.value) and "secretname" not in str(told.value)
     await store.close()
+
+
+def test_a_tls_connection_that_fails_is_not_told_in_words_of_the_operating_system() -> None:
+    told = faults.on_connecting(ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate"))
+    assert "(no TLS connection with it could be made)" in str(told)
 
 
 async def test_a_mistake_in_the_address_is_no_passing_fault(postgres_url: str) -> None:
