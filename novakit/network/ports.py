@@ -160,7 +160,7 @@ def _require_storable(profile: Mapping[str, object] | LeftOut | None) -> None:
     reason = ""
     if profile and len(str(profile)) > MOST_PROFILE:
         reason = f"it has more than {MOST_PROFILE} characters."
-    elif profile and b"\\u0000" in orjson.dumps(profile):
+    elif profile and b"\\u0000" in orjson.dumps(profile).replace(rb"\\", b""):
         reason = "a text in it has a NUL character, which no database can hold."
     if reason:
         raise bad("HTTPBadRequest", f"Invalid input for binding:profile. Reason: {reason}")

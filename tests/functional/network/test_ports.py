@@ -198,3 +198,9 @@ async def test_a_profile_that_cannot_be_kept_is_refused(cloud: Any, value: objec
     for method, path, more in (("POST", "ports", {"network_id": net["id"]}), ("PUT", f"ports/{made['id']}", {})):
         status, said = await cloud.call(method, path, {"port": {**more, **profile}}, token="admin")
         assert (status, said["NeutronError"]["type"], said["NeutronError"]["message"]) == (400, "HTTPBadRequest", told)
+
+
+async def test_a_profile_that_spells_a_nul_out_has_none(cloud: Any) -> None:
+    wish = {"network_id": (await cloud.network())["id"], "binding:profile": {"key": "\\u0000"}}
+    refusal = (403, "PolicyNotAuthorized")
+    assert await cloud.refused("POST", "ports", {"port": wish}, "admin") == refusal, "only services set profiles"
