@@ -55,10 +55,11 @@ def for_owner(said: str, host: str | None) -> str:
     said = _DIRECTORIES.sub("", said)
     if not host:
         return said
-    named = re.escape(host)
-    said = re.sub(rf"\bhost {named}(?![\w.-]*\w)", "host", said)
+    # Its name may stand with the domain that it is in.
+    named = re.escape(host) + r"(?:\.[\w-]+)*(?![\w-])"
+    said = re.sub(rf"\bhost {named}", "host", said)
     # A name that may be a word of the language is known by the word before it alone.
-    return said if host.isalpha() else re.sub(rf"(?<![\w.-]){named}(?![\w-])", "its host", said)
+    return said if host.isalpha() else re.sub(rf"(?<![\w.-]){named}", "its host", said)
 
 
 def _advice(work: AnyWork) -> str:

@@ -12,6 +12,8 @@ from novakit.conductor.steps.failures import for_owner
         ("it names '/etc/shadow' as its base", "sim-1", "it names 'shadow' as its base"),
         ("host sim-1 hands out no such device", "sim-1", "host hands out no such device"),
         ("sim-1 has it, and sim-10 has not", "sim-1", "its host has it, and sim-10 has not"),
+        ("sim-1.example.org is full.", "sim-1", "its host is full."),
+        ("host sim-1.example.org is full", "sim-1", "host is full"),
         ("a guest of host a is a guest", "a", "a guest of host is a guest"),
         ("10.0.0.0/24 and https://x.org/a/b and 1/2 stay", "sim-1", "10.0.0.0/24 and https://x.org/a/b and 1/2 stay"),
         ("image property hw_disk_bus 'x' is not offered", None, "image property hw_disk_bus 'x' is not offered"),
