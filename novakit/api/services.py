@@ -1,5 +1,6 @@
 """Every service that is served over HTTP, and the policy of all of them together."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from novakit.api import compute, identity, image, network, novakit, placement, volume
@@ -26,9 +27,9 @@ def policy_file(config: Config) -> PolicyFile:
     )
 
 
-def told() -> frozenset[str]:
-    """Name what rules are told of the things of some service."""
-    return frozenset().union(*(service.told for service in SERVICES))
+def told() -> Mapping[str, frozenset[str]]:
+    """Name, by service, what rules are told of its things beside what those of every service are."""
+    return {service.name: service.told for service in SERVICES}
 
 
 def default_checks() -> Tables:

@@ -38,8 +38,8 @@ class PolicyFile:
     required: bool = False
     """Whether the path was named by the operator, so that a missing file is a mistake."""
     known: Tables = attrs.field(factory=dict)
-    told: Collection[str] = ()
-    """What some service tells of its things beside what all tell."""
+    told: Mapping[str, Collection[str]] = attrs.field(factory=dict)
+    """By service, what it tells of its things beside what all tell."""
     overrides: Mapping[str, str] = attrs.field(factory=dict, init=False)
     revision: int = attrs.field(default=0, init=False)
     """Grows with each change that was taken up."""
@@ -47,9 +47,11 @@ class PolicyFile:
     _looked: float = attrs.field(default=0.0, init=False)
 
     @classmethod
-    def open(cls, path: Path, *, required: bool, known: Tables, told: Collection[str] = ()) -> "PolicyFile":
+    def open(
+        cls, path: Path, *, required: bool, known: Tables, told: Mapping[str, Collection[str]] | None = None
+    ) -> "PolicyFile":
         """Read the file. Raises ConfigError when it is not understood, or missing though it was named."""
-        file = cls(path=path, required=required, known=known, told=told)
+        file = cls(path=path, required=required, known=known, told=told or {})
         file._stamp, file._looked = file._seen(), world.monotonic()
         file.overrides = file._read()
         file._tell_unknown()
@@ -127,11 +129,7 @@ class PolicyFile:
 
     def _checked(self, document: Mapping[object, object]) -> dict[str, str]:
         rules: dict[str, str] = {}
-        told = {
-            *GIVEN,
-            *self.told,
-            *(name for table in self.known.values() for text in table.values() for name in attributes(text)),
-        }
+        by_default = {name for table in self.known.values() for text in table.values() for name in attributes(text)}
         for name, text in document.items():
             if not isinstance(name, str) or not isinstance(text, str):
                 raise ConfigError(
@@ -141,13 +139,14 @@ class PolicyFile:
             if fault := fault_of(text, None):
                 raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
             rules[name] = text
-        every = {name: text for table in self.known.values() for name, text in table.items()}
-        # What nobody asks may be about things that only the public services have.
-        for name in sorted(reached({**every, **rules}, self._names) & set(rules)):
-            if fault := fault_of(rules[name], told):
-                raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
         for service, table in self.known.items():
+            told = {*GIVEN, *by_default, *self.told.get(service, ())}
+            # What nobody asks may be about things that only the public services have.
+            for name in sorted(reached({**table, **rules}, table) & set(rules)):
+                if fault := fault_of(rules[name], told):
+                    raise ConfigError(f"{self._shown}: the rule {quoted(name)}, for the {service} service: {fault}.")
             self._check_references({**table, **rules}, table, service)
+        every = {name: text for table in self.known.values() for name, text in table.items()}
         # What is in no table, a service meets only where a rule of its own refers to it; it may be meant for any.
         apart = [name for name in rules if name not in self._names]
         self._check_references({**every, **rules}, apart)

@@ -8,7 +8,7 @@ import structlog
 
 from novakit import world
 from novakit.api.compute.policies import RULES
-from novakit.api.services import default_checks
+from novakit.api.services import default_checks, told
 from novakit.errors import ConfigError
 from novakit.policy import Policy, PolicyFile
 from novakit.policy import file as policy_file
@@ -123,6 +123,19 @@ def test_a_file_with_a_mistake_is_refused_with_its_reason(tmp_path: Path, text: 
         PolicyFile.open(path, required=False, known=KNOWN)
     assert said in str(caught.value) and str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["os_compute_api:servers:delete", "delete_image", "identity:delete_user"])
+def test_a_rule_asks_for_what_its_own_service_tells_of_things(tmp_path: Path, rule: str) -> None:
+    """Else `not` would let everybody: only the network tells a thing's name."""
+    path = tmp_path / "policy.yaml"
+    for name in (rule, "delete_network"):
+        path.write_text(f'"{name}": "rule:kept"\n"kept": "not \'production\':%(name)s"')
+        if name == rule:
+            with pytest.raises(ConfigError, match="asks for 'name', which no resource has"):
+                PolicyFile.open(path, required=True, known=KNOWN, told=told())
+        else:
+            assert PolicyFile.open(path, required=True, known=KNOWN, told=told()).overrides
 
 
 @pytest.mark.parametrize(
