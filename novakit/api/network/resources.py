@@ -187,11 +187,13 @@ async def of_new(
     """Describe things that are asked for; None for each where the file says nothing of the rule."""
     if not is_concerned(call, rule):
         return [None] * len(given)
-    return await _described(resource, call.service, call.context, [_asked(call.context, one) for one in given])
+    return await _described(
+        resource, call.service, call.context, [_asked(call.context, resource.new.spelt(one)) for one in given]
+    )
 
 
 def _asked(context: RequestContext, given: View) -> View:
-    project = given.get("project_id", given.get("tenant_id", context.project_id))
+    project = given.get("project_id") or context.project_id
     return {**given, "project_id": project, "tenant_id": project}
 
 

@@ -151,9 +151,20 @@ class AttributesBody(Generic[R]):
         `about` describes the thing to the rules of attributes; None is one of the caller's own.
         Raises BadRequest for two projects, and Forbidden for an attribute that only others may send.
         """
-        given, fields = _with_project(given), self.fields
+        given = _with_project(given)
         if self.what not in LATER:
             _authorize(call, f"{self.verb}_{self.what}", given, about)
+        return self._made(given)
+
+    def spelt(self, given: Given) -> Given:
+        """Return what was sent in the spelling in which it is kept: rules know a flag and no word for it."""
+        given = _with_project(given)
+        made = self._made(given)
+        kept = {key: getattr(made, self.fields[key]) for key in given if key in self.fields}
+        return {**given, **{key: value for key, value in kept.items() if isinstance(value, str | int)}}
+
+    def _made(self, given: Given) -> R:
+        fields = self.fields
         return records.read(self.kind, {fields[key]: value for key, value in given.items() if key in fields})
 
     def _words(self, fault: Fault) -> errors.BadRequest:
