@@ -41,7 +41,18 @@ RESOURCES: tuple[AnyResource, ...] = (
 def _hidden(call: NetworkCall, resource: Resource[D, N, C]) -> list[str]:
     """Name what the caller may not see of anything, nor find things by."""
     special = [(key, f"get_{resource.one}:{key}") for key in sorted(resource.shown & attributes.HIDDEN)]
-    return [key for key, rule in special if call.policy.hangs_on_more(rule) or not call.allows(rule)]
+    return [
+        key
+        for key, rule in special
+        if call.policy.hangs_on_more(rule)
+        or not call.allows(rule)
+        or (_is_of_each(call, rule) and not call.allows(rule, {}))
+    ]
+
+
+def _is_of_each(call: NetworkCall, rule: str) -> bool:
+    """Return whether an operator's rule asks for anything of a thing: others' are seen, too, as shared networks."""
+    return rule in call.policy.changed and bool(call.policy.asks(rule))
 
 
 async def _views(call: NetworkCall, resource: Resource[D, N, C], found: Sequence[D]) -> listing.Views[D]:
@@ -64,7 +75,7 @@ async def _hidden_of_each(
 ) -> Mapping[int, Sequence[str]]:
     """Name what the caller may not see of each thing, by its identity, where an operator's rule hangs on the thing."""
     special = [(key, f"get_{resource.one}:{key}") for key in sorted(resource.shown & attributes.HIDDEN)]
-    if not any(call.policy.hangs_on_more(rule) for _, rule in special):
+    if not any(_is_of_each(call, rule) for _, rule in special):
         return {}
     told = await resources.of_things(resource, call, found)
     return {
