@@ -43,7 +43,7 @@ async def test_a_wrong_body_is_a_bad_request_and_makes_nothing(cloud: Any, body:
         (f"quotas/{'a' * 32}", {}, "Unable to find 'quota' in request body"),
         (f"quotas/{'a' * 32}", {"quota": {"port": -2}}, "Invalid input for port. Reason: '-2' is not in valid range:"),
         (f"routers/{NOBODY}/add_router_interface", {"subnet_id": 5}, "Invalid input for subnet_id. Reason: '5' is not"),
-        (f"networks/{NOBODY}/tags", {"colour": 1}, "Invalid input for tags. Reason: keys ['tags'] are missing."),
+        (f"networks/{NOBODY}/tags", {"colour": 1}, "Invalid input for tags. Reason: keys 'tags' are missing."),
         (f"networks/{NOBODY}/tags", {"tags": ["x" * 61]}, "exceeds maximum length of 60."),
         (f"networks/{NOBODY}/tags", {"tags": "x"}, "Invalid input for tags. Reason: 'x' is not a list."),
     ],
