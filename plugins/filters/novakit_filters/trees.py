@@ -55,8 +55,12 @@ class ProviderTree:
         found: dict[tuple[str, str], list[_Lack]] = {}
         amounts = beside_devices(ask)
         wanted = Wanted.of(amounts, ask.groups, isolate=ask.isolate_groups)
+        known: dict[int, _Lack] = {}
         for tree in hosts.column("tree"):
-            lack = _lacking(tree.providers if tree is not None else (), amounts, ask, wanted)
+            # Many hosts have the same tree, and a search that is given up takes a second.
+            lack = known.get(id(tree))
+            if lack is None:
+                lack = known[id(tree)] = _lacking(tree.providers if tree is not None else (), amounts, ask, wanted)
             found.setdefault((lack.code, lack.what), []).append(lack)
         return [_reason(some) for some in found.values()]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from novakit_filters.trees import ProviderTree
+from novakit_fit.trees import Wanted
 from novakit_hookspecs.scheduling import Reason
 from novakit_hookspecs.testing.filters import ask, host_table
 from novakit_hookspecs.trees import ProviderStock, RequestGroup, Tree, Units
@@ -85,3 +86,11 @@ def test_a_search_that_takes_too_long_is_told_from_groups_that_do_not_fit(monkey
     assert ProviderTree().mask(tables, request).tolist() == [False]
     (reason,) = ProviderTree().why(tables, request)
     assert (reason.code, reason.wanted, reason.count) == ("search_given_up", 0, 1)
+
+
+def test_a_tree_that_many_hosts_have_is_searched_once_to_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+    monkeypatch.setattr(Wanted, "is_given_up", lambda _, tree: bool(searched.append(tree)))
+    tree = Tree(providers=(provider(), provider(VGPU=units(2))))
+    reason = told(*[tree] * 5, groups=(group("1", VGPU=2), group("2", VGPU=1)))
+    assert (reason.code, reason.count, len(searched)) == ("groups_not_together", 5, 1)
