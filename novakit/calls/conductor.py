@@ -20,6 +20,8 @@ from novakit_hookspecs.servers import Guest, GuestEvent
 
 _ID_OR_NONE = attrs.validators.matches_re(f"({UUID_PATTERN})?")
 AGENT, API = ("agent",), ("api",)
+LOOK = 100.0
+"""Seconds for a look at all hosts: one that hangs is waited for once, for what it holds and for what others left."""
 
 
 @attrs.frozen(kw_only=True)
@@ -207,7 +209,7 @@ class ConductorCalls(Contract):
     async def ticket_key(self) -> str:
         """Read the key with which the host that asks shows that a ticket for an image is its own."""
 
-    @call(within=100.0, repeat_by=READS, by=API)
+    @call(within=LOOK, repeat_by=READS, by=API)
     @abstractmethod
     async def audit(self) -> AuditReport:
         """Compare the store with what the hosts hold."""
@@ -227,17 +229,17 @@ class ConductorCalls(Contract):
         Done again, after a restart or by another conductor: the guest is a server, and no stranger is found.
         """
 
-    @call(within=150.0, repeat_by=kept("request", about="guest"), by=API)
+    @call(within=lambda config: 150.0 + config.agent.apply_within, repeat_by=kept("request", about="guest"), by=API)
     @abstractmethod
     async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:
         """Destroy a stranger; done again, after a restart or by another conductor, there is none any more."""
 
-    @call(within=60.0, repeat_by=READS, by=API)
+    @call(within=LOOK, repeat_by=READS, by=API)
     @abstractmethod
     async def remains(self) -> Remains:
         """List what on hosts is nobody's and no guest, and the operations whose servers are gone."""
 
-    @call(within=240.0, repeat_by=kept("request", about="id"), by=API)
+    @call(within=2 * LOOK + 140.0, repeat_by=kept("request", about="id"), by=API)
     @abstractmethod
     async def remove_remains(self, id: str, host: str | None, request: str) -> Settled:
         """Remove all that a host has of an id that nobody knows, or end an operation whose server is gone.

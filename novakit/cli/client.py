@@ -22,6 +22,8 @@ CLOUD = "novakit-admin"
 """The cloud of `clouds.yaml` whose login is the administrator's."""
 NEEDED = ("username", "user_domain_id", "project_name", "project_domain_id", "auth_url")
 """What a login is made of, besides a password."""
+WITHIN = 400.0
+"""Seconds to wait for an answer: longer than the longest that an operator can ask of the conductor."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +146,7 @@ def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple
         sent["Content-Type"] = sent.get("Content-Type", "application/json")
     try:
         request = urllib.request.Request(url, data=data, headers=sent, method=method)
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=WITHIN) as answer:
             text = answer.read()
             return (json.loads(text) if text else None), answer.headers
     except urllib.error.HTTPError as error:

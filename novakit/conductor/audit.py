@@ -10,7 +10,7 @@ hosts; twice more, after `PAUSES`, where something is odd.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -83,19 +83,19 @@ class Audit:
     pauses: Sequence[float] = PAUSES
 
     async def run(self) -> AuditReport:
-        """Look, and look again at what was odd."""
+        """Look, and look again at what was odd; a host that did not say what it has is not asked again."""
         report = await self._look()
         for pause in self.pauses:
             if not report.orphaned:
                 break
             await asyncio.sleep(pause)
-            before, report = set(report.orphaned), await self._look()
+            before, report = set(report.orphaned), await self._look(report.unchecked)
             report = attrs.evolve(report, orphaned=tuple(each for each in report.orphaned if each in before))
         return attrs.evolve(report, orphaned=report.orphaned[:SHOWN], foreign=report.foreign[:SHOWN])
 
-    async def _look(self) -> AuditReport:
+    async def _look(self, silent: Collection[str] = ()) -> AuditReport:
         async with self.store.read() as session:
-            names = [row["name"] for row in await hosts.every(session)]
+            names = [row["name"] for row in await hosts.every(session) if row["name"] not in silent]
         found = await self._ask_hosts(names)
         async with self.store.read() as session:
             store = await picture(session, {guest for each in found.values() for guest in each.guests})

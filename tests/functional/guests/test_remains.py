@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from novakit import world
-from novakit.bus import RemoteRefused
+from novakit.bus import RemoteRefused, Targets, Unreachable
+from novakit.calls.host import HostCalls
+from novakit.conductor.audit import Audit
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.remains import RemainsDesk
 from novakit.store import Store, operations
@@ -41,11 +44,37 @@ def _disks(directory: Path, host: str) -> set[str]:
     return {*_journal(directory, host).records}
 
 
+@attrs.frozen
+class _Late(Targets[HostCalls]):
+    """Hosts of which b does not answer when it is asked first."""
+
+    asked: list[str] = attrs.field(factory=list)
+
+    def at(self, name: str) -> HostCalls:
+        self.asked.append(name)
+        if name == "b" and self.asked.count("b") == 1:
+            raise Unreachable("b does not answer")
+        return Targets.at(self, name)
+
+
 async def _restart(cloud: Cloud, *hosts: str) -> None:
     for host in hosts:
         await cloud.stop_host(host)
         await cloud.start_host(host)
     await cloud.report(3)
+
+
+async def test_a_host_that_did_not_answer_an_audit_once_stays_unchecked(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a", "b")) as cloud:
+        left = world.new_id()
+        for host in ("a", "b"):
+            _journal(tmp_path, host).put(left, BUILDING)
+        await _restart(cloud, "a", "b")
+        hosts = _Late(HostCalls, cloud.parts.bus, cloud.config)
+        report = await Audit(store, cloud.parts.images, hosts, pauses=(0.0, 0.0)).run()
+        # Three looks, each with two questions: whoever hangs is waited for once.
+        assert hosts.asked.count("a") == 6 and hosts.asked.count("b") == 1
+        assert {each.host for each in report.orphaned} == {"a"} and report.unchecked == ("b",)
 
 
 async def test_a_disk_of_nobody_outlives_everything_but_an_operators_word(store: Store, tmp_path: Path) -> None:
