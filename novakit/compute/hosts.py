@@ -185,7 +185,7 @@ class Hosts:
             rows = await host_loads.sums(session)
         return {
             row["host"]: Load(
-                servers=row["servers"], vcpus=row["vcpus"], ram=row["ram"], disk=row["disk"] or 0, busy=row["busy"]
+                servers=row["servers"], vcpus=row["vcpus"], ram=row["ram"], disk=row["disk"], busy=row["busy"]
             )
             for row in rows
         }

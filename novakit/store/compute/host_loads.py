@@ -19,8 +19,8 @@ class LoadOfHost(TypedDict):
     vcpus: int
     ram: int
     """MiB."""
-    disk: int | None
-    """GiB; None where the flavor of each says nothing of its ephemeral disk."""
+    disk: int
+    """GiB, of root disks and of ephemeral ones."""
     busy: int
     """Servers in a transition."""
 
@@ -37,7 +37,8 @@ async def sums(session: Session) -> list[LoadOfHost]:
     """Sum up the servers of each host that has any."""
     c = servers.c
     busy = sa.case((c.task_state.is_not(None), 1), else_=0)
-    disk = c.flavor["disk"].as_integer() + c.flavor["ephemeral"].as_integer()
+    # Of a server that was adopted, the flavor need not say anything of an ephemeral disk.
+    disk = c.flavor["disk"].as_integer() + sa.func.coalesce(c.flavor["ephemeral"].as_integer(), 0)
     return await session.all(
         sa.select(
             c.host,
