@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 KEY = "trace"
 """Where a bus message's body carries the trace context."""
-Fact = AttributeValue | None
+SpanFact = AttributeValue | None
 """The value of an attribute of a span; one that is None is left out."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOTHING: AbstractContextManager[Span | None] = nullcontext()
@@ -26,7 +26,7 @@ def tracer() -> Tracer | None:
 
 
 def within(
-    of: Tracer | None, name: str, context: Context | None = None, **facts: Fact
+    of: Tracer | None, name: str, context: Context | None = None, **facts: SpanFact
 ) -> AbstractContextManager[Span | None]:
     """Open a span below the current one, or below `context`. Returns None where there is no tracer.
 
@@ -38,19 +38,19 @@ def within(
 
 
 @contextmanager
-def _open(of: Tracer, name: str, context: Context | None, facts: Mapping[str, Fact]) -> Iterator[Span]:
+def _open(of: Tracer, name: str, context: Context | None, facts: Mapping[str, SpanFact]) -> Iterator[Span]:
     with of.start_as_current_span(name, context=context) as span:
         note(span, **facts)
         yield span
 
 
-def note(span: Span | None, **facts: Fact) -> None:
+def note(span: Span | None, **facts: SpanFact) -> None:
     """Set attributes of a span, with `__` where the attribute has a dot; None is no span."""
     if span is not None:
         span.set_attributes({key.replace("__", "."): value for key, value in facts.items() if value is not None})
 
 
-def below(name: str, **facts: Fact) -> AbstractContextManager[Span | None]:
+def below(name: str, **facts: SpanFact) -> AbstractContextManager[Span | None]:
     """Open a span below the current one; where there is no current one, nothing is opened."""
     if not trace.get_current_span().get_span_context().is_valid:
         return _NOTHING

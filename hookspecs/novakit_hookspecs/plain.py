@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import attrs
 
 T = TypeVar("T")
-_Kind = Any
+_TypeHint = Any
 """What may stand as a field's type: a class, a union, a generic alias. Type checkers have no common type for it."""
-_Turn = Callable[[Any], Any]
+_ValueConversion = Callable[[Any], Any]
 """Turns a value whose type is known by its `_Kind` only, while the program runs."""
 
 _ATOMS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
@@ -35,7 +35,7 @@ _WORDS: Mapping[type, str] = {
 
 def to_plain(value: object) -> Any:
     """Turn a record into dicts, lists, strings, numbers; bytes become Latin-1 text."""
-    kind: _Kind = type(value)
+    kind: _TypeHint = type(value)
     return value if kind in _ATOMS else _writer(kind)(value)
 
 
@@ -44,12 +44,12 @@ def to_record(plain: object, kind: type[T], *, tolerant: bool = False) -> T:
 
     A field that the record does not have is refused, or passed over with `tolerant`: the other side may be newer.
     """
-    wanted: _Kind = kind
+    wanted: _TypeHint = kind
     return typing.cast(T, _reader(wanted, tolerant)(plain))
 
 
 @cache
-def _writer(kind: _Kind) -> _Turn:
+def _writer(kind: _TypeHint) -> _ValueConversion:
     """Choose how values of one class are written."""
     if attrs.has(kind):
         return _record_writer(tuple(field.name for field in attrs.fields(kind)))
@@ -71,12 +71,12 @@ def _plain_list(values: Collection[object]) -> list[object]:
         return []
     plain = []
     for each in values:
-        kind: _Kind = type(each)
+        kind: _TypeHint = type(each)
         plain.append(each if kind in _ATOMS else _writer(kind)(each))
     return plain
 
 
-def _record_writer(names: tuple[str, ...]) -> _Turn:
+def _record_writer(names: tuple[str, ...]) -> _ValueConversion:
     if len(names) < 2:  # of which `attrgetter` makes no tuple
         return lambda value: {name: to_plain(getattr(value, name)) for name in names}
     values_of = attrgetter(*names)
@@ -85,7 +85,7 @@ def _record_writer(names: tuple[str, ...]) -> _Turn:
         values = values_of(value)
         plain = dict(zip(names, values, strict=True))
         for name, each in zip(names, values, strict=True):
-            kind: _Kind = type(each)
+            kind: _TypeHint = type(each)
             if kind not in _ATOMS:
                 plain[name] = _writer(kind)(each)
         return plain
@@ -94,9 +94,9 @@ def _record_writer(names: tuple[str, ...]) -> _Turn:
 
 
 @cache
-def _reader(kind: _Kind, tolerant: bool) -> _Turn:
+def _reader(kind: _TypeHint, tolerant: bool) -> _ValueConversion:
     """Choose how plain data becomes a value of one type."""
-    origin: _Kind = typing.get_origin(kind)
+    origin: _TypeHint = typing.get_origin(kind)
     if origin is None:
         return _simple_reader(kind, tolerant)
     arguments = typing.get_args(kind)
@@ -105,7 +105,7 @@ def _reader(kind: _Kind, tolerant: bool) -> _Turn:
     return _not_null(kind, _collection_reader(origin, arguments, tolerant))
 
 
-def _not_null(kind: _Kind, read: _Turn) -> _Turn:
+def _not_null(kind: _TypeHint, read: _ValueConversion) -> _ValueConversion:
     def read_some(plain: object) -> object:
         if plain is None:
             raise TypeError(f"expected {_called(kind)}, not null")
@@ -114,7 +114,7 @@ def _not_null(kind: _Kind, read: _Turn) -> _Turn:
     return read_some
 
 
-def _collection_reader(origin: _Kind, arguments: tuple[_Kind, ...], tolerant: bool) -> _Turn:
+def _collection_reader(origin: _TypeHint, arguments: tuple[_TypeHint, ...], tolerant: bool) -> _ValueConversion:
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         each_one = [_reader(one, tolerant) for one in arguments]
         return lambda plain: tuple([read(each) for each, read in zip(plain, each_one, strict=True)])
@@ -128,11 +128,11 @@ def _collection_reader(origin: _Kind, arguments: tuple[_Kind, ...], tolerant: bo
     return lambda plain: origin([each if type(each) in bare else first(each) for each in _list(plain)])
 
 
-def _bare(kind: _Kind) -> frozenset[type]:
+def _bare(kind: _TypeHint) -> frozenset[type]:
     """Return the classes whose values are a value of this type as they are: most are, and need no reader."""
     if kind is Any or kind is object:
         return _ATOMS
-    origin: _Kind = typing.get_origin(kind)
+    origin: _TypeHint = typing.get_origin(kind)
     if origin not in (types.UnionType, typing.Union):
         return frozenset({kind}) if kind in _ATOMS else frozenset()
     found: set[type] = set()
@@ -144,9 +144,9 @@ def _bare(kind: _Kind) -> frozenset[type]:
     return frozenset(found | ({type(None)} & {*kinds}))
 
 
-def _called(kind: _Kind) -> str:
+def _called(kind: _TypeHint) -> str:
     """Return what an error calls a type."""
-    origin: _Kind = typing.get_origin(kind) or kind
+    origin: _TypeHint = typing.get_origin(kind) or kind
     if origin in _WORDS:
         return _WORDS[origin]
     if issubclass(origin, Mapping):
@@ -167,7 +167,7 @@ def _list(plain: object) -> Iterable[object]:
     return plain
 
 
-def _simple_reader(kind: _Kind, tolerant: bool) -> _Turn:
+def _simple_reader(kind: _TypeHint, tolerant: bool) -> _ValueConversion:
     if kind is Any or kind is object:
         return lambda plain: plain
     if attrs.has(kind):
@@ -194,8 +194,8 @@ def _bytes(plain: object) -> bytes:
     return plain.encode("latin-1")
 
 
-def _record_reader(kind: _Kind, tolerant: bool) -> _Turn:
-    fields: dict[str, _Turn] = {}
+def _record_reader(kind: _TypeHint, tolerant: bool) -> _ValueConversion:
+    fields: dict[str, _ValueConversion] = {}
     bare: dict[str, frozenset[type]] = {}
     required = frozenset(field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING)
 
@@ -223,7 +223,7 @@ def _record_reader(kind: _Kind, tolerant: bool) -> _Turn:
     return read
 
 
-def _named(kind: _Kind, fields: Mapping[str, _Turn], plain: Mapping[str, object]) -> TypeError | None:
+def _named(kind: _TypeHint, fields: Mapping[str, _ValueConversion], plain: Mapping[str, object]) -> TypeError | None:
     """Return an error that names the wrong field; None where each field alone is right."""
     for name, value in plain.items():
         try:
@@ -233,7 +233,7 @@ def _named(kind: _Kind, fields: Mapping[str, _Turn], plain: Mapping[str, object]
     return None
 
 
-def _union_reader(kinds: tuple[_Kind, ...], tolerant: bool) -> _Turn:
+def _union_reader(kinds: tuple[_TypeHint, ...], tolerant: bool) -> _ValueConversion:
     optional = type(None) in kinds
     some = [kind for kind in kinds if kind is not type(None)]
     readers = [_reader(kind, False) for kind in some]

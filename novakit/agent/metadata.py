@@ -25,7 +25,7 @@ from novakit.front import ConnectionOptions, Door
 log = structlog.get_logger(__name__)
 
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+MetadataHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 GUESTS = ConnectionOptions(total=256, per_address=32, header_within=5.0, body_within=5.0, idle_within=30.0)
 """Guests may be hostile: what one of them holds open must not cost the others of its network their metadata."""
@@ -75,7 +75,7 @@ class MetadataListeners:
         served = await door.listen(server, listening.dup())
         return _ServedNetwork(listening, served, runner, world.spawn(door.watch(), name=f"metadata door {network_id}"))
 
-    def _handler(self, network_id: str, door: Door) -> Handler:
+    def _handler(self, network_id: str, door: Door) -> MetadataHandler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             with door.handling(request):
                 return await answer(request)

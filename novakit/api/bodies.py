@@ -23,9 +23,9 @@ from novakit.api.service import Call, S, Version
 
 R = TypeVar("R")
 Definition = dict[str, object]
-Fault = fastjsonschema.JsonSchemaValueException
+SchemaFault = fastjsonschema.JsonSchemaValueException
 """Where a value is (`path`), what it is, and which `rule` of which `definition` it does not keep."""
-Words = Callable[[Fault], errors.NovakitError]
+Words = Callable[[SchemaFault], errors.NovakitError]
 """Makes the refusal of a body; nearly always a BadRequest."""
 MOST_SHOWN = 300
 """Characters of a wrong value that are quoted."""
@@ -81,7 +81,7 @@ _SECRETS = re.compile(r"pass(?!through)|secret|token|credential|user_?data|priva
 """How fields are called whose values are not repeated to who sent them."""
 
 
-def unexpected(fault: Fault) -> list[str]:
+def unexpected(fault: SchemaFault) -> list[str]:
     """Name the keys of an object that its schema does not have; none when that is not the fault."""
     if fault.rule != "additionalProperties" or not isinstance(fault.value, dict):
         return []
@@ -89,7 +89,7 @@ def unexpected(fault: Fault) -> list[str]:
     return [key for key in fault.value if key not in known and not any(re.search(one, key) for one in patterns)]
 
 
-def absent(fault: Fault) -> str | None:
+def absent(fault: SchemaFault) -> str | None:
     """Name the first key that an object lacks; None when that is not the fault."""
     if fault.rule != "required" or not isinstance(fault.value, dict):
         return None
@@ -102,7 +102,7 @@ def shown(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
-def said(fault: Fault) -> str | None:
+def said(fault: SchemaFault) -> str | None:
     """Return what a schema says itself of a fault; None where it leaves that to the words of its service.
 
     It stands under `says`: a sentence, or one for each rule. A service may fill in places of it, such as `{value}`.
@@ -112,7 +112,7 @@ def said(fault: Fault) -> str | None:
     return None if found is None else str(found)
 
 
-def words(fault: Fault) -> errors.BadRequest:
+def words(fault: SchemaFault) -> errors.BadRequest:
     """Return what is wrong as the compute API does, and as every service does that has no words of its own."""
     if (sentence := said(fault)) is not None:
         return errors.BadRequest(sentence)
@@ -125,13 +125,13 @@ def words(fault: Fault) -> errors.BadRequest:
     return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {value}. {_why(fault)}")
 
 
-def _holds_secret(fault: Fault) -> bool:
+def _holds_secret(fault: SchemaFault) -> bool:
     """Return whether what is wrong is a secret, or an object or list with one: clients and proxies log refusals."""
     inside = str(fault.value) if isinstance(fault.value, dict | list) else ""
     return any(_SECRETS.search(text) for text in (*map(str, fault.path[1:]), inside))
 
 
-def placed(fault: Fault) -> tuple[str, str]:
+def placed(fault: SchemaFault) -> tuple[str, str]:
     """Return where in a body a fault is, as `server.name`, and a sentence of what is wrong there."""
     place = ".".join(str(part) for part in fault.path[1:]) or "the body"
     if extra := unexpected(fault):
@@ -175,7 +175,7 @@ _LENGTHS = {
 }
 
 
-def _why(fault: Fault) -> str:
+def _why(fault: SchemaFault) -> str:
     """Return what is wrong as a sentence."""
     rule, bound = fault.rule or "", fault.rule_definition
     if counted := _LENGTHS.get(rule[3:]):
@@ -240,7 +240,7 @@ class Schema:
             )
         try:
             self._compiled(value)
-        except Fault as fault:
+        except SchemaFault as fault:
             raise self.words(fault) from fault
 
 

@@ -32,8 +32,8 @@ from novakit.bus.interface import (
     BadCall,
     Bus,
     BusError,
-    Handler,
     Message,
+    MessageHandler,
     Sealed,
     not_permitted,
 )
@@ -304,7 +304,7 @@ def _handler(
     require: Callable[[str], None],
     explain: Callable[[BaseException], Exception | None],
     answers: KeptAnswers,
-) -> Handler:
+) -> MessageHandler:
     repeat = method.declared.repeat_by
 
     async def handle(message: Message) -> object:

@@ -25,7 +25,7 @@ import structlog
 
 from novakit import world
 from novakit.bus.enrolments import Enrolments
-from novakit.bus.interface import BusError, Handler, Message, Unreachable, check_permitted
+from novakit.bus.interface import BusError, Message, MessageHandler, Unreachable, check_permitted
 from novakit.bus.memory import MemoryBus, MemoryParticipant
 from novakit.bus.places import HostPace, HostPlaces
 from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, BadFrame, NotANewQuestion, Wire
@@ -345,7 +345,7 @@ async def _each(
     return told
 
 
-def _forward(asking: Asking, target: str, method: str) -> Handler:
+def _forward(asking: Asking, target: str, method: str) -> MessageHandler:
     async def handler(message: Message) -> object:
         return await asking.ask(
             "ask",

@@ -42,7 +42,7 @@ class Message:
     """The id of the deployment whose bus this is; empty where the bus was given none."""
 
 
-Handler = Callable[[Message], Awaitable[object]]
+MessageHandler = Callable[[Message], Awaitable[object]]
 Listener = Callable[[Message], None]
 """Takes note of a message and returns; what there is to do about it is done later, by somebody else."""
 
@@ -164,7 +164,7 @@ class Bus(Protocol):
     async def publish(self, topic: str, body: Mapping[str, object]) -> None:
         """Tell everybody who listens to `topic`; nobody listening is fine, and nothing is kept for later."""
 
-    def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
+    def serve(self, target: str, methods: Mapping[str, MessageHandler]) -> Callable[[], None]:
         """Answer calls to `target`; the result takes the service back."""
 
     def listen(self, topic: str, listener: Listener) -> Callable[[], None]:

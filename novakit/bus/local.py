@@ -20,9 +20,9 @@ from novakit import tracing, world
 from novakit.bus.enrolments import Credential
 from novakit.bus.interface import (
     BusError,
-    Handler,
     Listener,
     Message,
+    MessageHandler,
     Reply,
     Unreachable,
     check_permitted,
@@ -45,7 +45,7 @@ class LocalBus:
     identity: str
     credential: Callable[[], Credential] = attrs.field(repr=False)
     """Reads the credential anew for each connection, as it may have been rotated; raises `ConfigError`."""
-    _served: dict[str, Mapping[str, Handler]] = attrs.field(factory=dict)
+    _served: dict[str, Mapping[str, MessageHandler]] = attrs.field(factory=dict)
     _listened: dict[str, list[Listener]] = attrs.field(factory=dict)
     _asking: Asking | None = None
     _answering: Answering | None = None
@@ -94,7 +94,7 @@ class LocalBus:
         if self._asking:
             self._asking.wire.send(t="publish", topic=topic, body=dict(body))
 
-    def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
+    def serve(self, target: str, methods: Mapping[str, MessageHandler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
         self._served[target] = dict(methods)
         if self._asking:
@@ -198,7 +198,7 @@ class LocalBus:
                     tell(listener, frame["topic"], message)
 
 
-async def _answer(handler: Handler, message: Message) -> object:
+async def _answer(handler: MessageHandler, message: Message) -> object:
     with tracing.attached(message.body):
         return await handler(message)
 

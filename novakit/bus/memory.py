@@ -21,9 +21,9 @@ import structlog
 from novakit import tracing
 from novakit.bus.interface import (
     BusError,
-    Handler,
     Listener,
     Message,
+    MessageHandler,
     NotTaken,
     RemoteError,
     Reply,
@@ -46,7 +46,7 @@ class _TargetServer:
     """One server of a target."""
 
     participant: "MemoryParticipant"
-    methods: Mapping[str, Handler]
+    methods: Mapping[str, MessageHandler]
     idle: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set while it has nothing to do."""
     _running: int = 0
@@ -186,7 +186,7 @@ class MemoryParticipant:
             message = Message(self.identity, orjson.loads(encoded))
             tell(listener, topic, message)
 
-    def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
+    def serve(self, target: str, methods: Mapping[str, MessageHandler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
         served = _TargetServer(self, dict(methods))
         servers = self._bus._targets.setdefault(target, [])

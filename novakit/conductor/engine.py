@@ -219,7 +219,7 @@ class Engine:
         try:
             if work.attempt == 1:
                 self.note(work, "begun")
-            facts: dict[str, tracing.Fact] = {
+            facts: dict[str, tracing.SpanFact] = {
                 "operation__id": work.id,
                 "server__id": work.server_id,
                 "operation__attempt": work.attempt,

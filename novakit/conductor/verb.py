@@ -22,11 +22,11 @@ from novakit.store.operations import OperationRow
 from novakit_hookspecs.plain import to_plain
 
 V = TypeVar("V")
-Schema = Mapping[str, object]
+BodySchema = Mapping[str, object]
 Version = tuple[int, int]
-NOT_READ: Schema = {}
+NOT_READ: BodySchema = {}
 """The schema of a value that is not looked at, whatever it is."""
-ANYTHING: Sequence[tuple[Version, Schema]] = (((2, 1), NOT_READ),)
+ANYTHING: Sequence[tuple[Version, BodySchema]] = (((2, 1), NOT_READ),)
 """The body of an action whose value no version looks at."""
 
 
@@ -65,7 +65,7 @@ class Action(Way):
     """How users ask for a verb: POST /servers/ID/action with `{name: value}`, answered with 202."""
 
     name: str
-    bodies: Sequence[tuple[Version, Schema]] = ANYTHING
+    bodies: Sequence[tuple[Version, BodySchema]] = ANYTHING
     """JSON schemas of the value, each from a version on."""
     value: type | None = None
     """The record that the verb gets of the value, with its defaults for null and for a value that is not looked at.

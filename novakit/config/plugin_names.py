@@ -52,7 +52,7 @@ TAKES: Mapping[str, Convert] = {
     "devices": devices.devices,
 }
 """What the value of an option may be, in the words of such a file."""
-Place = tuple[str, str]
+ConfigPlace = tuple[str, str]
 """Section and name of an option of nova.conf."""
 
 
@@ -80,7 +80,7 @@ class Line:
             raise ValueError("needs one of option, like, needless and absent")
 
 
-def said(section: str, name: str, known: Mapping[Place, Meaning]) -> Meaning | None:
+def said(section: str, name: str, known: Mapping[ConfigPlace, Meaning]) -> Meaning | None:
     """Return what an option is for an installed plugin; `known` are the core's own. None where no plugin names it."""
     found = _installed().get((section, name)) or _installed().get((section, EVERY))
     if found is None:
@@ -117,9 +117,9 @@ def _taken(line: Line) -> Convert:
 
 
 @functools.cache
-def _installed() -> Mapping[Place, tuple[str, Line]]:
+def _installed() -> Mapping[ConfigPlace, tuple[str, Line]]:
     """Read what all installed plugins say; of two that name one option, the first by section counts."""
-    found: dict[Place, tuple[str, Line]] = {}
+    found: dict[ConfigPlace, tuple[str, Line]] = {}
     for own, file in sorted(_files()):
         try:
             told = tomllib.loads(file.read_text())

@@ -40,7 +40,7 @@ _TOLD = {
     "ahead": (431, f"The first line of the request and its headers are more than {MOST_AHEAD} bytes."),
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Phase(Enum):
@@ -200,7 +200,7 @@ class Door:
         return connection
 
     @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def middleware(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Let the door know of every request of an application; the outermost middleware."""
         if scheme := forwarded_scheme(request, self.limits.proxies()):
             request = request.clone(scheme=scheme)

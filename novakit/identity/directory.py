@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from novakit import errors, world
 from novakit.identity import passwords
 from novakit.identity.bootstrap import new_id
-from novakit.identity.values import DirectoryValues, Kind, UserValues
+from novakit.identity.values import DirectoryKind, DirectoryValues, UserValues
 from novakit.left_out import sent
 from novakit.store import Store
 from novakit.store.identity import directory as table
 
 SYSTEM = table.SYSTEM
 """The target of a role assignment on the whole system, beside the ids of projects."""
-_TABLES: Mapping[Kind, sa.Table] = {
+_TABLES: Mapping[DirectoryKind, sa.Table] = {
     "domains": table.domains,
     "projects": table.projects,
     "users": table.users,
@@ -62,7 +62,7 @@ _WITHHELD = frozenset({"id", "extra", "password_hash", "tokens_valid_from"})
 _ATTRIBUTES = {kind: [each.name for each in of.c if each.name not in _WITHHELD] for kind, of in _TABLES.items()}
 
 
-def _entry(kind: Kind, row: Mapping[str, object]) -> DirectoryEntry:
+def _entry(kind: DirectoryKind, row: Mapping[str, object]) -> DirectoryEntry:
     values, extra = {name: row[name] for name in _ATTRIBUTES[kind]}, row["extra"]
     return DirectoryEntry(id=str(row["id"]), values=values, more=extra if isinstance(extra, dict) else {})
 
@@ -75,13 +75,15 @@ class Directory:
     changed: Callable[[], None]
     """Called after every change that may matter to a token."""
 
-    async def listed(self, kind: Kind, filters: Mapping[str, object] | None = None) -> Sequence[DirectoryEntry]:
+    async def listed(
+        self, kind: DirectoryKind, filters: Mapping[str, object] | None = None
+    ) -> Sequence[DirectoryEntry]:
         """Fetch what equals the filters."""
         async with self.store.read() as session:
             rows = await table.listed(session, _TABLES[kind], filters or {})
         return [_entry(kind, row) for row in rows]
 
-    async def by_id(self, kind: Kind, key: str) -> DirectoryEntry:
+    async def by_id(self, kind: DirectoryKind, key: str) -> DirectoryEntry:
         """Fetch one. Raises NotFound."""
         async with self.store.read() as session:
             row = await table.by_id(session, _TABLES[kind], key)
@@ -89,7 +91,7 @@ class Directory:
             raise missing(kind, key)
         return _entry(kind, row)
 
-    def has(self, kind: Kind, attribute: str) -> bool:
+    def has(self, kind: DirectoryKind, attribute: str) -> bool:
         """Return whether a kind keeps this attribute in a column of its own, so that its list can be filtered by it."""
         return attribute in _TABLES[kind].c
 
@@ -118,7 +120,7 @@ class Directory:
             raise missing(values.KIND, key)
         return _entry(values.KIND, after)
 
-    async def delete(self, kind: Kind, key: str) -> None:
+    async def delete(self, kind: DirectoryKind, key: str) -> None:
         """Remove one with its assignments. Raises NotFound."""
         async with self.store.write() as session:
             session.after_commit(self.changed)
@@ -130,7 +132,11 @@ class Directory:
         """Give a user a role on a project or the system. Raises NotFound for whichever of them does not exist."""
         async with self.store.write() as session:
             session.after_commit(self.changed)
-            needed: Sequence[tuple[Kind, str]] = (("users", user_id), ("roles", role_id), ("projects", target_id))
+            needed: Sequence[tuple[DirectoryKind, str]] = (
+                ("users", user_id),
+                ("roles", role_id),
+                ("projects", target_id),
+            )
             for kind, key in needed:
                 if key != SYSTEM and await table.locked(session, _TABLES[kind], key) is None:
                     raise missing(kind, key)
@@ -167,7 +173,7 @@ class Directory:
         return [_entry("projects", row) for row in rows]
 
 
-def missing(kind: Kind, key: str) -> errors.NotFound:
+def missing(kind: DirectoryKind, key: str) -> errors.NotFound:
     """Say that something does not exist."""
     return errors.NotFound(f"Could not find {kind.removesuffix('s')}: {key}.")
 

@@ -10,7 +10,7 @@ import attrs
 
 from novakit.left_out import LEFT_OUT, LeftOut
 
-Kind = Literal["domains", "projects", "users", "roles", "regions", "services", "endpoints"]
+DirectoryKind = Literal["domains", "projects", "users", "roles", "regions", "services", "endpoints"]
 """What the directory holds, by the name of the collection in the API."""
 
 
@@ -18,7 +18,7 @@ Kind = Literal["domains", "projects", "users", "roles", "regions", "services", "
 class DirectoryValues:
     """What can be said of each: anything that the API does not know."""
 
-    KIND: ClassVar[Kind]
+    KIND: ClassVar[DirectoryKind]
     KEEPS_THE_REST: ClassVar = "more"
 
     more: Mapping[str, object] | LeftOut = LEFT_OUT

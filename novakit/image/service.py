@@ -34,7 +34,7 @@ from novakit.store.engine import Session
 
 log = structlog.get_logger(__name__)
 
-Wanted = table.ImageQuery
+WantedImages = table.ImageQuery
 """What a list of images can be asked for."""
 OPERATORS, SORTABLE = table.OPERATORS, table.SORTABLE
 STALENESS = 1.0
@@ -48,7 +48,7 @@ MAX_TAGS = 128
 MAX_PROPERTY_BYTES = 1 << 18
 """Bytes of names and values of all properties of one image; patches add up, so the size of a body bounds nothing."""
 
-Change = Callable[[ImageValues], ImageValues]
+ImageEdit = Callable[[ImageValues], ImageValues]
 """Gives what is to be said of an image, from what is said of it."""
 
 
@@ -215,7 +215,7 @@ class Images:
         await table.create(session, row)
         return row
 
-    async def update(self, context: RequestContext, image_id: str, change: Change) -> Mapping[str, object]:
+    async def update(self, context: RequestContext, image_id: str, change: ImageEdit) -> Mapping[str, object]:
         """Change an image in one transaction. Raises Forbidden for whom it does not belong to."""
         async with self.store.write() as session:
             session.after_commit(self.forget)

@@ -27,7 +27,7 @@ R = TypeVar("R", bound=StoredResource)
 D = TypeVar("D")
 N = TypeVar("N")
 C = TypeVar("C")
-Work = Callable[[Session, Touched], Awaitable[T]]
+NetworkWork = Callable[[Session, Touched], Awaitable[T]]
 OnChange = Callable[[set[str]], object]
 Listed = Callable[[Session, Sequence[Condition]], Awaitable[list[T]]]
 """Fetches what meets all conditions, the oldest first, to show it."""
@@ -45,7 +45,7 @@ class Transactions:
     on_change: OnChange = _nobody
     """Called after a commit with the hosts whose topology changed; may be set later."""
 
-    async def write(self, work: Work[T], *, attempts: int = 6, flushed: bool = True) -> T:
+    async def write(self, work: NetworkWork[T], *, attempts: int = 6, flushed: bool = True) -> T:
         """Do `work` in one transaction, again when another one came between. Raises Conflict when they keep coming.
 
         `flushed` is what it is to `Store.write`.

@@ -9,7 +9,7 @@ from novakit.plughost.build import build
 from novakit.plughost.call import guarded, tell_all
 from novakit.plughost.choice import FILTER_SCHEDULER, PluginChoice
 from novakit.plughost.defaults import best_driver, settled
-from novakit.plughost.discover import Candidate, Offering, discover, offerings
+from novakit.plughost.discover import Offering, PluginCandidate, discover, offerings
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.load import PluginHost
 from novakit.plughost.offers import GROUPS, Offer, Plugin, PluginGroup, State
@@ -18,12 +18,12 @@ __all__ = [
     "FILTER_SCHEDULER",
     "GROUPS",
     "BusyPlugin",
-    "Candidate",
     "Fault",
     "NotFoundByPlugin",
     "Offer",
     "Offering",
     "Plugin",
+    "PluginCandidate",
     "PluginChoice",
     "PluginGroup",
     "PluginHost",

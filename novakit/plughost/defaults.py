@@ -10,7 +10,7 @@ import attrs
 
 from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
-from novakit.plughost.discover import Candidate, Offering, discover, offerings
+from novakit.plughost.discover import Offering, PluginCandidate, discover, offerings
 from novakit.plughost.load import PluginHost
 from novakit.plughost.offers import GROUPS
 
@@ -55,7 +55,7 @@ def _network_of(choice: PluginChoice, driver: str, among: Sequence[Offering]) ->
     return (offer and offer.spec.network) or _standard("networks", among)
 
 
-def _named(group: str, name: str, among: Sequence[Offering]) -> list[Candidate]:
+def _named(group: str, name: str, among: Sequence[Offering]) -> list[PluginCandidate]:
     return [one for one in discover([GROUPS[group]], among=among) if one.plugin.name == name]
 
 

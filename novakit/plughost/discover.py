@@ -13,7 +13,7 @@ CONTRACT = "novakit-hookspecs"
 
 
 @attrs.frozen(eq=False)
-class Candidate:
+class PluginCandidate:
     """An installed entry point, not imported yet."""
 
     plugin: Plugin
@@ -40,7 +40,7 @@ class Offering:
     default: bool
     """Both as of a `Candidate`."""
 
-    def candidates(self, wanted: Mapping[str, PluginGroup]) -> Iterator[Candidate]:
+    def candidates(self, wanted: Mapping[str, PluginGroup]) -> Iterator[PluginCandidate]:
         """Yield what it offers in some groups, by what their entry points are called."""
         for entry_point in self.entry_points:
             if (group := wanted.get(entry_point.group)) is None:
@@ -54,7 +54,7 @@ class Offering:
             )
             if self.unmet:
                 plugin.refuse(State.INCOMPATIBLE, self.unmet)
-            yield Candidate(plugin, entry_point, self.default)
+            yield PluginCandidate(plugin, entry_point, self.default)
 
 
 def discover(
@@ -62,7 +62,7 @@ def discover(
     *,
     without: Callable[[Plugin], bool] = lambda _: False,
     among: Sequence[Offering] | None = None,
-) -> list[Candidate]:
+) -> list[PluginCandidate]:
     """List the installed plugins of some groups, stock ones first; those that cannot go together are marked so.
 
     Those that `without` names are listed and stand in nobody's way. Who asks several times hands over what `offerings`
@@ -120,8 +120,8 @@ def _unmet(installed: Distribution) -> str:
     return ""
 
 
-def _mark_duplicates(found: list[Candidate]) -> None:
-    by_key: dict[str, list[Candidate]] = {}
+def _mark_duplicates(found: list[PluginCandidate]) -> None:
+    by_key: dict[str, list[PluginCandidate]] = {}
     for candidate in found:
         by_key.setdefault(candidate.plugin.key, []).append(candidate)
     for key, twins in by_key.items():

@@ -11,7 +11,7 @@ from novakit.calls.plugins import PluginRow
 from novakit.config import quoting
 from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
-from novakit.plughost.discover import Candidate, Offering, discover, own_distribution
+from novakit.plughost.discover import Offering, PluginCandidate, discover, own_distribution
 from novakit.plughost.harvest import Unfit, describe, hookimpls, listenings, offers
 from novakit.plughost.offers import GROUPS, Listening, Offer, Plugin, PluginGroup, State
 
@@ -130,7 +130,7 @@ class PluginHost:
             if not groups or plugin.group.name in groups
         ]
 
-    def admit(self, candidate: Candidate, choice: PluginChoice) -> None:
+    def admit(self, candidate: PluginCandidate, choice: PluginChoice) -> None:
         """Load one plugin if the choice asks for it; whatever is wrong with it costs itself alone."""
         plugin = candidate.plugin
         if why := _unwanted(candidate, choice):
@@ -202,7 +202,7 @@ class PluginHost:
         raise ConfigError(f"Nothing installed offers {group}:{quoting.named(name)}; {_remedy(f'{group}:{name}')}.")
 
 
-def _unwanted(candidate: Candidate, choice: PluginChoice) -> str:
+def _unwanted(candidate: PluginCandidate, choice: PluginChoice) -> str:
     """Return why nobody asked for this one, as a sentence."""
     plugin = candidate.plugin
     if choice.names(plugin, choice.disabled):
@@ -233,7 +233,7 @@ class _One(NamedExtensionManager[object]):
         return [self._found]
 
 
-def _import(candidate: Candidate) -> object:
+def _import(candidate: PluginCandidate) -> object:
     """Import the plugin; whatever that raises, leaving the program included, becomes a reason."""
     failures: list[BaseException] = []
     loaded: list[object] = []

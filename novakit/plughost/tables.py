@@ -12,7 +12,7 @@ import attrs
 from novakit.errors import ConfigError
 from novakit.plughost.build import fill
 from novakit.plughost.choice import PluginChoice
-from novakit.plughost.discover import Candidate, discover, own_names
+from novakit.plughost.discover import PluginCandidate, discover, own_names
 from novakit.plughost.load import PluginHost
 from novakit.plughost.offers import GROUPS
 
@@ -41,7 +41,7 @@ def check(options: Mapping[str, Mapping[str, object]], choice: PluginChoice, rol
 
 
 def _check_keys(
-    candidates: Iterable[Candidate], group: str, name: str, choice: PluginChoice, raw: Mapping[str, object]
+    candidates: Iterable[PluginCandidate], group: str, name: str, choice: PluginChoice, raw: Mapping[str, object]
 ) -> None:
     """Fill the options of one that is installed; one that cannot be loaded has its say when it is chosen."""
     looked = PluginHost()

@@ -10,7 +10,7 @@ from novakit.calls.scheduler import Earlier, NextBest, Refusal, Selection
 from novakit.scheduler.picture.cells import CellsRequest
 from novakit.scheduler.pipeline.record import Decision
 from novakit_fit.affinity import Choice
-from novakit_fit.trees import Shares
+from novakit_fit.trees import GroupShares
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.scheduling import Ask
 
@@ -60,7 +60,7 @@ class Try:
     """What it wants of the host's cells and devices."""
     choice: Choice | None = None
     """What the table counts as given to it of cells and devices."""
-    shares: Shares = ()
+    shares: GroupShares = ()
     """What the table counts as given to it of the host's providers."""
     given: Given = NOTHING
     """What it holds once it is claimed."""

@@ -13,6 +13,7 @@ HELD = (
     figures.uses_of_aliases_of_any,
     figures.twice_defined,
     figures.twice_meant,
+    figures.types_meant_twice,
     figures.widest_folder,
     figures.calls_by_string,
     figures.tested_by_name,

@@ -32,7 +32,7 @@ from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.hosts import PciPool, pci_name
 from novakit_hookspecs.numa import Taken
 
-Place = tuple[str, int | None]
+DevicePlace = tuple[str, int | None]
 """The kind of devices and the NUMA cell they are on, None where the host does not know."""
 
 
@@ -41,7 +41,7 @@ class Choice:
     """What a guest is to be given of a host."""
 
     cells: tuple[Taken, ...] = ()
-    devices: Mapping[Place, int] = mapping_field()
+    devices: Mapping[DevicePlace, int] = mapping_field()
     """How many devices of which kind and cell."""
 
 
@@ -94,7 +94,7 @@ def _chosen(
     return found
 
 
-def _set_aside(pools: Sequence[PciPool], near: DeviceRequest) -> Iterator[Counter[Place]]:
+def _set_aside(pools: Sequence[PciPool], near: DeviceRequest) -> Iterator[Counter[DevicePlace]]:
     """Yield each way to have the GPUs together, the cell with the fewest to spare first; one of nothing else."""
     if near.gpus is None or not near.gpus_together:
         yield Counter()
@@ -111,7 +111,7 @@ def _beside(
     pools: Sequence[PciPool],
     wanted: NumaRequest | None,
     near: DeviceRequest,
-    gpus: Counter[Place],
+    gpus: Counter[DevicePlace],
     pulse: Pulse,
 ) -> Choice | None:
     """Choose cells and the other devices where some GPUs are set aside."""
@@ -168,7 +168,9 @@ class _Ranks:
         return 2 if self.anywhere else None
 
 
-def _take(left: Counter[Place], chosen: Counter[Place], kinds: frozenset[str], count: int, ranks: _Ranks) -> bool:
+def _take(
+    left: Counter[DevicePlace], chosen: Counter[DevicePlace], kinds: frozenset[str], count: int, ranks: _Ranks
+) -> bool:
     """Move devices from `left` to `chosen`, nearest first and from few cells. Returns whether all are there."""
     places = []
     for place, free in left.items():
@@ -184,7 +186,7 @@ def _take(left: Counter[Place], chosen: Counter[Place], kinds: frozenset[str], c
 
 
 def _fit_near(
-    host: NumaHost, free: Counter[Place], wanted: NumaRequest, near: DeviceRequest, pulse: Pulse
+    host: NumaHost, free: Counter[DevicePlace], wanted: NumaRequest, near: DeviceRequest, pulse: Pulse
 ) -> tuple[Taken, ...] | None:
     """Choose cells as `fit` does, but so that the devices of `counts` are as near as their policy says.
 
@@ -209,15 +211,15 @@ def _fit_near(
     return fit(host, wanted) if near.policy == "preferred" else None
 
 
-def _supply(pools: Sequence[PciPool]) -> Counter[Place]:
-    free: Counter[Place] = Counter()
+def _supply(pools: Sequence[PciPool]) -> Counter[DevicePlace]:
+    free: Counter[DevicePlace] = Counter()
     for pool in pools:
         free[pool.kind, pool.numa_cell] += max(pool.free, 0)
     return free
 
 
 def _covers(
-    host: NumaHost, free: Counter[Place], near: DeviceRequest, areas: Sequence[int], guests: int
+    host: NumaHost, free: Counter[DevicePlace], near: DeviceRequest, areas: Sequence[int], guests: int
 ) -> list[Cover]:
     """Return what the guest's cells must bring together: for each alias, as many devices as have to be near them."""
     anywhere = near.policy in ("legacy", "preferred")

@@ -24,7 +24,7 @@ from novakit_hookspecs.trees import ProviderStock, RequestGroup
 ANY = 2**62
 """What the host's own provider has of a class that nobody lists."""
 
-Shares = tuple[Mapping[str, int], ...]
+GroupShares = tuple[Mapping[str, int], ...]
 """What to take of each provider of a tree, in its order, by resource class."""
 
 
@@ -43,7 +43,7 @@ def assign(
     groups: Sequence[RequestGroup] = (),
     *,
     isolate: bool = False,
-) -> Shares | None:
+) -> GroupShares | None:
     """Return what to take of which provider; None where the tree cannot give it all.
 
     Each class of `plain` comes from one provider, and so does each group; with `isolate` no two groups come from the
@@ -80,7 +80,7 @@ class Wanted:
         traits = frozenset().union(*(one.required | one.forbidden for one in groups))
         return cls(Rules(ask), classes, traits)
 
-    def assigned(self, tree: Sequence[ProviderStock]) -> Shares | None:
+    def assigned(self, tree: Sequence[ProviderStock]) -> GroupShares | None:
         """Return what to take of which provider of a tree; None where the tree cannot give it all.
 
         None, too, where the search for it was given up.
@@ -98,7 +98,7 @@ class Wanted:
             return True
         return False
 
-    def _assigned(self, tree: Sequence[ProviderStock]) -> Shares | None:
+    def _assigned(self, tree: Sequence[ProviderStock]) -> GroupShares | None:
         if not self.rules.ask.parts:
             return tuple({} for _ in tree)
         providers = self._providers(tree)

@@ -19,7 +19,7 @@ import attrs
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_host.commands import run
 
-Version = tuple[int, ...]
+ReleaseNumber = tuple[int, ...]
 DOCUMENTS = Path("/usr/share/doc")
 WITHIN = 10.0
 """Seconds for a program to print its version, which takes one that works milliseconds."""
@@ -36,7 +36,7 @@ class Hole:
     debian: tuple[str, ...] = ()
     """Debian packages that mend it in an older version, one for each upstream version."""
 
-    def is_in(self, version: Version) -> bool:
+    def is_in(self, version: ReleaseNumber) -> bool:
         """Return whether a program of this version has it, by its version alone."""
         if version < parse(self.since) or version >= parse(self.mended[-1]):
             return False
@@ -189,7 +189,7 @@ async def _is_mended_in(installed: str, mending: Collection[str]) -> bool:
     return False
 
 
-def judge(program: Program, version: Version, mended: Collection[str]) -> Finding:
+def judge(program: Program, version: ReleaseNumber, mended: Collection[str]) -> Finding:
     """Return the line of `novakit doctor` for a program of this version, of which the distribution mended some."""
     check = f"known holes of {program.name}"
     shown = ".".join(map(str, version))
@@ -207,7 +207,7 @@ def judge(program: Program, version: Version, mended: Collection[str]) -> Findin
     )
 
 
-def parse(text: str) -> Version:
+def parse(text: str) -> ReleaseNumber:
     """Return the first version that a text names; empty when there is none."""
     found = re.search(r"\d+(?:\.\d+)+|^\d+$", text)
     return tuple(map(int, found[0].split("."))) if found else ()

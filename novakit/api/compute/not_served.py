@@ -11,10 +11,10 @@ from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
-Handler = Callable[[Call[Compute]], Awaitable[web.Response]]
+RefusingHandler = Callable[[Call[Compute]], Awaitable[web.Response]]
 
 
-def nothing_of_server(key: str) -> Handler:
+def nothing_of_server(key: str) -> RefusingHandler:
     """Answer an empty list for a server that the caller may see."""
 
     async def handler(call: Call[Compute]) -> web.Response:
@@ -24,7 +24,7 @@ def nothing_of_server(key: str) -> Handler:
     return handler
 
 
-def refused_of_server(what: str, body: Versions) -> Handler:
+def refused_of_server(what: str, body: Versions) -> RefusingHandler:
     """Refuse something about a server that the caller may change."""
 
     async def handler(call: Call[Compute]) -> web.Response:

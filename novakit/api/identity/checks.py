@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from novakit import errors
-from novakit.api.bodies import MOST_SHOWN, BodyReader, Fault, Schema, placed, said
+from novakit.api.bodies import MOST_SHOWN, BodyReader, Schema, SchemaFault, placed, said
 
 R = TypeVar("R")
 NAME = {
@@ -39,7 +39,7 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
     return BodyReader(Schema(schema, words), kind)
 
 
-def words(fault: Fault) -> errors.BadRequest:
+def words(fault: SchemaFault) -> errors.BadRequest:
     """Return what is wrong with a body as the identity API does."""
     if (sentence := said(fault)) is not None:
         return errors.BadRequest(sentence)

@@ -16,10 +16,10 @@ from novakit.api.service import Call, Handler, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import DirectoryEntry
 from novakit.identity.values import (
+    DirectoryKind,
     DirectoryValues,
     DomainValues,
     EndpointValues,
-    Kind,
     ProjectValues,
     RegionValues,
     RoleValues,
@@ -52,7 +52,7 @@ class Noun:
     """One kind of thing: what a document of it holds, and which filters its list takes."""
 
     name: str
-    plural: Kind
+    plural: DirectoryKind
     shown: Sequence[str]
     fixed: Mapping[str, object] = {}
     """What every document says besides."""
@@ -212,7 +212,7 @@ async def _domain(call: Call[Identity], named: str | LeftOut) -> str:
     return domain
 
 
-async def _exists(call: Call[Identity], kind: Kind, key: str) -> None:
+async def _exists(call: Call[Identity], kind: DirectoryKind, key: str) -> None:
     try:
         await call.service.directory.by_id(kind, key)
     except errors.NotFound as error:

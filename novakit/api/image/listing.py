@@ -15,7 +15,7 @@ from novakit.api.queries import LARGEST_COLUMN, choice, moment, number, order, s
 from novakit.api.service import Call
 from novakit.image import Images
 from novakit.image.records import HASH_ALGORITHM
-from novakit.image.service import OPERATORS, SORTABLE, Wanted, sees_all
+from novakit.image.service import OPERATORS, SORTABLE, WantedImages, sees_all
 
 DEFAULT_LIMIT = 25
 """As Glance (limit_param_default); clients ask for further pages by `next`."""
@@ -32,7 +32,7 @@ _SEVERAL = frozenset({"tag", "created_at", "updated_at", "sort_key", "sort_dir"}
 """What may be said more than once."""
 
 
-async def wanted(call: Call[Images]) -> Wanted:
+async def wanted(call: Call[Images]) -> WantedImages:
     """Read what a list is to hold. Raises BadRequest for a filter that says nothing."""
     query = call.request.query
     if "changes-since" in query:
@@ -48,7 +48,7 @@ async def wanted(call: Call[Images]) -> Wanted:
             marker = await call.service.visible(context, ids.kept(query["marker"]))
         except errors.NotFound as error:
             raise errors.BadRequest(f"The marker {query['marker'][:64]} is not an image that you can see.") from error
-    return Wanted(
+    return WantedImages(
         project_id=context.project_id,
         everything=sees_all(context),
         visibility=choice(query, "visibility", (*schemas.VISIBILITIES, "all")),
@@ -67,7 +67,7 @@ async def wanted(call: Call[Images]) -> Wanted:
     )
 
 
-def page(call: Call[Images], wanted: Wanted, images: Sequence[Mapping[str, object]]) -> Document:
+def page(call: Call[Images], wanted: WantedImages, images: Sequence[Mapping[str, object]]) -> Document:
     """Write one page with the way to the first and the next."""
     others = [(name, value) for name, value in call.request.query.items() if name != "marker"]
     said: Document = {"images": images, "schema": "/v2/schemas/images", "first": _link(others)}

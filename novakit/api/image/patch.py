@@ -12,7 +12,7 @@ from novakit.api.bodies import Definition, Schema
 from novakit.api.image import schemas
 from novakit.api.reading import parse, read_body
 from novakit.image.records import ImageValues
-from novakit.image.service import Change
+from novakit.image.service import ImageEdit
 
 VERBS = ("add", "replace", "remove")
 
@@ -95,7 +95,7 @@ MEDIA: Mapping[str, Callable[[object], Sequence[Operation]]] = {
 """What reads the operations of a patch, by its media type."""
 
 
-async def read(request: web.Request) -> Change:
+async def read(request: web.Request) -> ImageEdit:
     """Read a patch from a request and give what it does to an image.
 
     Raises UnsupportedMedia, BadRequest, and Forbidden for attributes that nobody may change.

@@ -6,7 +6,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import MOST_SHOWN, BodyReader, Definition, Fault, Schema, placed, said
+from novakit.api.bodies import MOST_SHOWN, BodyReader, Definition, Schema, SchemaFault, placed, said
 from novakit.api.service import Call, Route, reply
 from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
@@ -124,7 +124,7 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
     return BodyReader(Schema(schema, words), kind)
 
 
-def words(fault: Fault) -> errors.NovakitError:
+def words(fault: SchemaFault) -> errors.NovakitError:
     """Return what is wrong with a body as the image API does.
 
     What nobody may write is there for others to see, so it is forbidden and not malformed.

@@ -2,7 +2,7 @@
 
 from novakit.api.network.bodies.attributes import NAMELESS, Attribute, Attributes, AttributesBody, ignored
 from novakit.api.network.bodies.kinds import nullable, one_of, text, uuid
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import STANDARD, Resource, ShownResource, standard
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.floating_ips import FloatingIpChange, FloatingIpDetails, NewFloatingIp
 
@@ -19,7 +19,7 @@ ATTRIBUTES: Attributes = {
 }
 
 
-def view(one: FloatingIpDetails) -> View:
+def view(one: FloatingIpDetails) -> ShownResource:
     """Show a floating IP and what it leads to."""
     row = one.floating_ip
     shown = standard(row)
@@ -40,7 +40,7 @@ def view(one: FloatingIpDetails) -> View:
     }
 
 
-def _target(one: FloatingIpDetails) -> View | None:
+def _target(one: FloatingIpDetails) -> ShownResource | None:
     port = one.target
     if port is None:
         return None

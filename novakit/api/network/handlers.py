@@ -12,7 +12,7 @@ from novakit.api.network.bodies import attributes
 from novakit.api.network.floating_ips import FLOATING_IPS
 from novakit.api.network.networks import NETWORKS
 from novakit.api.network.ports import PORTS
-from novakit.api.network.resources import AnyResource, Resource, View
+from novakit.api.network.resources import AnyResource, Resource, ShownResource
 from novakit.api.network.routers import ROUTERS
 from novakit.api.network.security_group_rules import SECURITY_GROUP_RULES
 from novakit.api.network.security_groups import SECURITY_GROUPS
@@ -64,7 +64,7 @@ async def _views(call: NetworkCall, resource: Resource[D, N, C], found: Sequence
     return listing.Views(found, (lambda one: _without(view(one), hidden)) if hidden else view)
 
 
-def _without(shown: View, hidden: Sequence[str]) -> View:
+def _without(shown: ShownResource, hidden: Sequence[str]) -> ShownResource:
     for key in hidden:
         del shown[key]
     return shown

@@ -13,7 +13,7 @@ from novakit.api import ids, queries
 from novakit.api.network.bodies.attributes import bad
 from novakit.api.network.bodies.kinds import shown
 from novakit.api.network.bodies.spellings import spelt
-from novakit.api.network.resources import View, moment
+from novakit.api.network.resources import ShownResource, moment
 
 D = TypeVar("D")
 CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
@@ -64,35 +64,35 @@ def check(filters: Mapping[str, Sequence[str]], known: frozenset[str], flags: fr
 
 
 @attrs.frozen
-class Views(Sequence[View], Generic[D]):
+class Views(Sequence[ShownResource], Generic[D]):
     """What clients see of things, made of each when it is asked for and kept nowhere: lists have thousands."""
 
     found: Sequence[D]
-    show: Callable[[D], View]
+    show: Callable[[D], ShownResource]
 
     def __len__(self) -> int:
         return len(self.found)
 
-    def __iter__(self) -> Iterator[View]:
+    def __iter__(self) -> Iterator[ShownResource]:
         return map(self.show, self.found)
 
     @overload
-    def __getitem__(self, place: int) -> View: ...
+    def __getitem__(self, place: int) -> ShownResource: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[View]: ...
-    def __getitem__(self, place: int | slice) -> View | Sequence[View]:
+    def __getitem__(self, place: slice) -> Sequence[ShownResource]: ...
+    def __getitem__(self, place: int | slice) -> ShownResource | Sequence[ShownResource]:
         """Show one, or those between two places."""
         return Views(self.found[place], self.show) if isinstance(place, slice) else self.show(self.found[place])
 
 
-def passing(views: Sequence[View], filters: Mapping[str, Sequence[str]]) -> Sequence[View]:
+def passing(views: Sequence[ShownResource], filters: Mapping[str, Sequence[str]]) -> Sequence[ShownResource]:
     """Keep what has one of the asked values for every filter; the filters have passed `check`."""
     if not filters:
         return views
     return [view for view in views if all(_has(view, key, values) for key, values in filters.items())]
 
 
-def _has(view: View, key: str, values: Sequence[str]) -> bool:
+def _has(view: ShownResource, key: str, values: Sequence[str]) -> bool:
     if key == SINCE:
         return queries.moment(str(_text(view["updated_at"])), SINCE) >= _moment(values[-1])
     value = _text(view.get("tags" if key in TAGGED else key))
@@ -143,8 +143,8 @@ def _moment(text: str) -> datetime:
 
 
 def page(
-    request: web.Request, views: Sequence[View], known: frozenset[str]
-) -> tuple[Sequence[View], list[dict[str, str]]]:
+    request: web.Request, views: Sequence[ShownResource], known: frozenset[str]
+) -> tuple[Sequence[ShownResource], list[dict[str, str]]]:
     """Sort, cut to the asked page, and give the links to the pages beside it."""
     query = request.query
     keys, directions = query.getall("sort_key", []), query.getall("sort_dir", [])
@@ -180,7 +180,7 @@ def _text(value: object) -> object:
     return moment(value) if isinstance(value, datetime) else value
 
 
-def _ranked_by(key: str) -> Callable[[View], tuple[bool, str | float]]:
+def _ranked_by(key: str) -> Callable[[ShownResource], tuple[bool, str | float]]:
     return lambda view: _rank(_text(view.get(key)))
 
 
@@ -200,6 +200,6 @@ def _href(request: web.Request, marker: str, **more: str) -> str:
     return str(request.url.with_query([*query, ("marker", marker), *more.items()]))
 
 
-def with_fields(view: View, fields: Sequence[str]) -> View:
+def with_fields(view: ShownResource, fields: Sequence[str]) -> ShownResource:
     """Keep the chosen attributes; all when none was chosen."""
     return {key: value for key, value in view.items() if key in fields} if fields else view

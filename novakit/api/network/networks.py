@@ -11,7 +11,7 @@ from novakit.api.network.bodies.attributes import (
     zones,
 )
 from novakit.api.network.bodies.kinds import boolean, integer, nullable, one_of, text
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import STANDARD, Resource, ShownResource, standard
 from novakit.network.networks import NetworkChange, NetworkDetails, NewNetwork
 
 ATTRIBUTES: Attributes = {
@@ -31,7 +31,7 @@ ATTRIBUTES: Attributes = {
 }
 
 
-def view(one: NetworkDetails) -> View:
+def view(one: NetworkDetails) -> ShownResource:
     """Show a network."""
     row = one.network
     return {

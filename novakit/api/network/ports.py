@@ -21,7 +21,7 @@ from novakit.api.network.bodies.kinds import (
     text,
     uuid,
 )
-from novakit.api.network.resources import NETWORK, STANDARD, Resource, View
+from novakit.api.network.resources import NETWORK, STANDARD, Resource, ShownResource
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.floating_ips import OWNER as FLOATING
 from novakit.network.ports import NewPort, PortChange, PortDetails
@@ -47,7 +47,7 @@ ATTRIBUTES: Attributes = {
 }
 
 
-def view(one: PortDetails) -> View:
+def view(one: PortDetails) -> ShownResource:
     """Show a port; all in one go, for there are lists of thousands."""
     port, binding = one
     # Taken apart at once: to take each value by its name costs a fifth of the whole.

@@ -23,7 +23,7 @@ from novakit.network.service import Networks
 D = TypeVar("D")
 N = TypeVar("N")
 C = TypeVar("C")
-View = dict[str, object]
+ShownResource = dict[str, object]
 """What clients see of one thing; `reply` writes the moments in it to the second, as `moment` does."""
 
 
@@ -33,7 +33,7 @@ class Parent:
 
     one: str
     many: str
-    find: Callable[[Networks, RequestContext, Sequence[str]], Awaitable[Sequence[View]]]
+    find: Callable[[Networks, RequestContext, Sequence[str]], Awaitable[Sequence[ShownResource]]]
     """Describes those with some ids that somebody may see."""
 
 
@@ -51,7 +51,7 @@ class Resource(Generic[D, N, C]):
     """What is sent to make one."""
     change: AttributesBody[C] | None
     """None for what cannot be changed."""
-    view: Callable[[D], View]
+    view: Callable[[D], ShownResource]
     shown: frozenset[str]
     """The names of what a view has: what lists may be filtered and sorted by, also where they are empty."""
     flags: frozenset[str] = frozenset()
@@ -102,7 +102,7 @@ class _Standard(Protocol):
 _TO_THE_SECOND = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 
-def standard(row: _Standard) -> View:
+def standard(row: _Standard) -> ShownResource:
     """Show the attributes that every resource has."""
     return {
         "id": row.id,
@@ -128,12 +128,12 @@ def route(pair: Sequence[str]) -> dict[str, str]:
     return {"destination": pair[0], "nexthop": pair[1]}
 
 
-async def _networks(service: Networks, context: RequestContext, keys: Sequence[str]) -> list[View]:
+async def _networks(service: Networks, context: RequestContext, keys: Sequence[str]) -> list[ShownResource]:
     found = [one.network for one in await service.networks.find(context, id=keys)]
     return [{**standard(row), "shared": row.shared, "router:external": row.external} for row in found]
 
 
-async def _groups(service: Networks, context: RequestContext, keys: Sequence[str]) -> list[View]:
+async def _groups(service: Networks, context: RequestContext, keys: Sequence[str]) -> list[ShownResource]:
     return [standard(one.group) for one in await service.security_groups.find(context, id=keys)]
 
 
@@ -182,7 +182,7 @@ async def of_things(resource: Resource[D, N, C], call: Call[Networks], found: Se
 
 
 async def of_new(
-    resource: Resource[D, N, C], call: Call[Networks], rule: str, given: Sequence[View]
+    resource: Resource[D, N, C], call: Call[Networks], rule: str, given: Sequence[ShownResource]
 ) -> Sequence[Target | None]:
     """Describe things that are asked for; None for each where the file says nothing of the rule."""
     if not is_concerned(call, rule):
@@ -192,15 +192,15 @@ async def of_new(
     )
 
 
-def _asked(context: RequestContext, given: View) -> View:
+def _asked(context: RequestContext, given: ShownResource) -> ShownResource:
     project = given.get("project_id") or context.project_id
     return {**given, "project_id": project, "tenant_id": project}
 
 
 async def _described(
-    resource: Resource[D, N, C], service: Networks, context: RequestContext, views: Sequence[View]
+    resource: Resource[D, N, C], service: Networks, context: RequestContext, views: Sequence[ShownResource]
 ) -> list[Target]:
-    parents: dict[tuple[str, str], View] = {}
+    parents: dict[tuple[str, str], ShownResource] = {}
     for key, parent in resource.part_of.items():
         named = {ids.kept(name) for view in views if isinstance(name := view.get(key), str) and "\0" not in name}
         found = await parent.find(service, context, sorted(named)) if named else []
@@ -208,7 +208,7 @@ async def _described(
     return [_one(resource, view, parents) for view in views]
 
 
-def _one(resource: Resource[D, N, C], view: View, parents: Mapping[tuple[str, str], View]) -> Target:
+def _one(resource: Resource[D, N, C], view: ShownResource, parents: Mapping[tuple[str, str], ShownResource]) -> Target:
     own = dict(view)
     kinds = {resource.one: own, resource.many: own}
     for key, parent in resource.part_of.items():
@@ -223,8 +223,8 @@ def _one(resource: Resource[D, N, C], view: View, parents: Mapping[tuple[str, st
 class _Description(Mapping[str, str | bool | None]):
     """A target, worked out as far as a rule asks for it: lists have thousands of things, and a rule asks little."""
 
-    own: View
-    kinds: Mapping[str, View]
+    own: ShownResource
+    kinds: Mapping[str, ShownResource]
     """What is told under the name of a kind, as in `network:project_id`."""
 
     def __getitem__(self, name: str) -> str | bool | None:

@@ -17,7 +17,7 @@ from novakit.api.network.bodies.attributes import (
     zones,
 )
 from novakit.api.network.bodies.kinds import boolean, nullable, one_of, record, several, uuid
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import STANDARD, Resource, ShownResource, standard
 from novakit.api.network.resources import route as route_view
 from novakit.api.service import Call, Route, reply
 from novakit.context import RequestContext
@@ -61,7 +61,7 @@ INTERFACE = AttributesBody(
 )
 
 
-def view(one: RouterDetails) -> View:
+def view(one: RouterDetails) -> ShownResource:
     """Show a router."""
     row = one.router
     gateway = {
@@ -85,7 +85,7 @@ def view(one: RouterDetails) -> View:
     }
 
 
-def _interface(one: InterfaceDetails) -> View:
+def _interface(one: InterfaceDetails) -> ShownResource:
     return {
         "id": one.router.id,
         "project_id": one.router.project_id,

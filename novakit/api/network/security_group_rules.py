@@ -2,7 +2,7 @@
 
 from novakit.api.network.bodies.attributes import Attribute, Attributes, AttributesBody, made_once
 from novakit.api.network.bodies.kinds import integer, nullable, one_of, spelt, text, uuid
-from novakit.api.network.resources import GROUP, STANDARD, Resource, View, standard
+from novakit.api.network.resources import GROUP, STANDARD, Resource, ShownResource, standard
 from novakit.network.security_group_rules import NewRule, RuleDetails, default_group_id, normal_prefix
 
 NUMBER = nullable(integer(-1, 65536))
@@ -21,7 +21,7 @@ ATTRIBUTES: Attributes = {
 }
 
 
-def view(row: RuleDetails) -> View:
+def view(row: RuleDetails) -> ShownResource:
     """Show a rule."""
     shown = standard(row)
     del shown["name"]

@@ -1,14 +1,14 @@
 """Security groups: what clients send and see."""
 
 from novakit.api.network.bodies.attributes import COMMON, Attributes, AttributesBody, flag
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import STANDARD, Resource, ShownResource, standard
 from novakit.api.network.security_group_rules import view as rule_view
 from novakit.network.security_groups import NewSecurityGroup, SecurityGroupChange, SecurityGroupDetails
 
 ATTRIBUTES: Attributes = {**COMMON, "stateful": flag}
 
 
-def view(one: SecurityGroupDetails) -> View:
+def view(one: SecurityGroupDetails) -> ShownResource:
     """Show a security group with its rules."""
     return {
         **standard(one.group),

@@ -11,7 +11,7 @@ from novakit.api.network.bodies.attributes import (
     route,
 )
 from novakit.api.network.bodies.kinds import integer, nullable, one_of, record, several, text, uuid
-from novakit.api.network.resources import NETWORK, STANDARD, Resource, View, standard
+from novakit.api.network.resources import NETWORK, STANDARD, Resource, ShownResource, standard
 from novakit.api.network.resources import route as route_view
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.subnets import NewSubnet, SubnetChange, SubnetDetails
@@ -37,7 +37,7 @@ ATTRIBUTES: Attributes = {
 }
 
 
-def view(row: SubnetDetails) -> View:
+def view(row: SubnetDetails) -> ShownResource:
     """Show a subnet."""
     return {
         **standard(row),

@@ -8,7 +8,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Fault, Schema
+from novakit.api.bodies import BodyReader, Schema, SchemaFault
 from novakit.api.network import resources
 from novakit.api.network.bodies import kinds
 from novakit.api.network.bodies.attributes import MOST_TAGS, bad
@@ -30,7 +30,7 @@ class Tags:
     tags: Sequence[str]
 
 
-def _words(fault: Fault) -> errors.BadRequest:
+def _words(fault: SchemaFault) -> errors.BadRequest:
     return bad(f"Invalid input for tags. Reason: {kinds.reason(fault)}")
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api import bodies, ids
-from novakit.api.bodies import Body, Fault
+from novakit.api.bodies import Body, SchemaFault
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.schemas import types
 from novakit.api.novakit.domain import Additions
@@ -16,9 +16,9 @@ from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
 from novakit.scheduler.reports import DryRun, HostsLost
 
-_text: types.Schema = {"type": "string", "maxLength": 255}
-_optional: types.Schema = {**_text, "type": ["string", "null"]}
-_server: types.Schema = {
+_text: types.Definition = {"type": "string", "maxLength": 255}
+_optional: types.Definition = {**_text, "type": ["string", "null"]}
+_server: types.Definition = {
     "flavor": _text,
     **dict.fromkeys(("image", "project_id", "availability_zone", "host", "group"), _optional),
     "hints": schemas.hints,
@@ -26,13 +26,13 @@ _server: types.Schema = {
 """Its hints are held to the rules of POST /servers."""
 _MOST_LOST = 100_000
 """Hosts that may be lost in a question of room: ten times what one process simulates."""
-_survive: types.Schema = {"type": "integer", "minimum": 0, "maximum": _MOST_LOST}
+_survive: types.Definition = {"type": "integer", "minimum": 0, "maximum": _MOST_LOST}
 
 
-_lost: types.Schema = {**_server, "survive": _survive}
+_lost: types.Definition = {**_server, "survive": _survive}
 
 
-def _words(properties: types.Schema, fault: Fault) -> errors.BadRequest:
+def _words(properties: types.Definition, fault: SchemaFault) -> errors.BadRequest:
     """Return what is wrong with a question; of hints as POST /servers does."""
     name = fault.path[-1]
     if (len(fault.path) == 1 and fault.rule in ("additionalProperties", "required")) or (name, fault.rule) == (

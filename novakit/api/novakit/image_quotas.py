@@ -11,8 +11,8 @@ from novakit.image.limits import BYTES, IMAGES, MEMBERS
 
 MOST = 1 << 60
 """Far above any disk, and far below what a 64-bit column holds when a few of them are added."""
-_limit: types.Schema = {"type": "integer", "minimum": -1, "maximum": MOST}
-_limits: types.Schema = {**types.record(dict.fromkeys((IMAGES, BYTES, MEMBERS), _limit)), "minProperties": 1}
+_limit: types.Definition = {"type": "integer", "minimum": -1, "maximum": MOST}
+_limits: types.Definition = {**types.record(dict.fromkeys((IMAGES, BYTES, MEMBERS), _limit)), "minProperties": 1}
 CHANGE = Body(dict[str, int], [((0, 0), _limits)], under="image_quota")
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.placement import query
 from novakit.api.placement.frame import PlacementCall, answer_long, members, pieces, require_json
-from novakit.api.placement.query import Query
+from novakit.api.placement.query import QueryValues
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
 from novakit.api.service import Version
@@ -67,7 +67,7 @@ async def _document(
     yield b"}}"
 
 
-def _ask(asked: Query, version: Version) -> CandidateRequest:
+def _ask(asked: QueryValues, version: Version) -> CandidateRequest:
     subtrees = [frozenset(item.strip() for item in value.split(",")) for value in asked.getall("same_subtree", [])]
     if any("" in one for one in subtrees):
         raise errors.BadRequest(
@@ -107,7 +107,7 @@ def _root_traits(values: Sequence[str]) -> tuple[set[str], set[str]]:
     return wanted, forbidden
 
 
-def _groups(asked: Query, version: Version) -> dict[str, Group]:
+def _groups(asked: QueryValues, version: Version) -> dict[str, Group]:
     # Before 1.33 a suffix is a number; from then on letters, dashes and underscores too (Nova writes _COMPUTE, _PORT).
     suffix_form = GROUP_1_33 if version >= (1, 33) else GROUP
     form = re.compile(f"(resources|required|member_of|in_tree)({suffix_form})?")
@@ -119,7 +119,7 @@ def _groups(asked: Query, version: Version) -> dict[str, Group]:
     return found
 
 
-def _group(asked: Query, version: Version, suffix: str) -> Group:
+def _group(asked: QueryValues, version: Version, suffix: str) -> Group:
     resources = asked.getall(f"resources{suffix}", [])
     required, forbidden = query.traits(asked.getall(f"required{suffix}", []), version)
     member_of, not_member_of = query.member_of(asked.getall(f"member_of{suffix}", []), version, suffix)

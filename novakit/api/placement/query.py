@@ -11,14 +11,14 @@ from novakit.api.placement.schemas import INVALID_QUERY, MAX_INT, looks_like_uui
 from novakit.api.service import Version
 from novakit.resource_classes import by_class
 
-Query = MultiMapping[str]
+QueryValues = MultiMapping[str]
 _RESOURCES = (
     "Badly formed resources parameter. Expected resources query string parameter in form: "
     "?resources=VCPU:2,MEMORY_MB:1024. Got: "
 )
 
 
-def checked(query: Query, wanted: Versions, version: Version) -> dict[str, str]:
+def checked(query: QueryValues, wanted: Versions, version: Version) -> dict[str, str]:
     """Return the parameters, of repeated ones the last. Raises BadRequest for any that the version does not know."""
     values = dict(query.items())
     wanted.check(version, values)

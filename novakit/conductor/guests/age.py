@@ -23,7 +23,7 @@ from novakit.store import operations
 
 log = structlog.get_logger(__name__)
 
-Ends = Mapping[str, datetime | None]
+EndMoments = Mapping[str, datetime | None]
 """When operations ended, by id; None for one that is open, and nothing for one that is not known."""
 
 
@@ -38,7 +38,7 @@ def read(kept: GuestNote | None) -> Note | None:
         return None
 
 
-def is_newer(note: Note, ends: Ends) -> bool:
+def is_newer(note: Note, ends: EndMoments) -> bool:
     """Return whether the guest of a note has seen more than the database of these operations."""
     if note.operation not in ends:
         return True
@@ -46,7 +46,7 @@ def is_newer(note: Note, ends: Ends) -> bool:
     return note.ended is not None and (ended is None or ended != notes.moment(note.ended))
 
 
-def is_left(note: Note, ends: Ends) -> bool:
+def is_left(note: Note, ends: EndMoments) -> bool:
     """Return whether the database knows how the guest came to be, and that nobody works on it any more."""
     return not is_newer(note, ends) and ends[note.operation] is not None
 

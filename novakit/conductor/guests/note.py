@@ -29,7 +29,7 @@ from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.plain import to_plain, to_record
 
-Claimed = Mapping[str, Mapping[str, int]]
+ClaimedAmounts = Mapping[str, Mapping[str, int]]
 """Amounts by the name of the provider and by resource class."""
 
 
@@ -81,7 +81,7 @@ class Note:
     """When that operation ended, in ISO 8601; None in the note of a build."""
     server: NotedServer
     ports: tuple[NotedPort, ...] = tuple_field()
-    claim: Claimed | None = None
+    claim: ClaimedAmounts | None = None
     """None in the notes of a build and of its end: it follows from the flavor and the devices."""
     devices: tuple[str, ...] = tuple_field()
     """PCI addresses."""
@@ -128,7 +128,7 @@ class Notary:
         ports: Sequence[PortInfo],
         *,
         ended: datetime | None = None,
-        claim: Claimed | None = None,
+        claim: ClaimedAmounts | None = None,
         devices: Sequence[str] = (),
         numa: Sequence[Taken] = (),
     ) -> GuestNote:

@@ -204,7 +204,7 @@ class Strangers:
         return await self._those(found, kept, age.is_newer)
 
     async def _those(
-        self, found: Iterable[Found], kept: Mapping[str, GuestNote], true: Callable[[Note, age.Ends], bool]
+        self, found: Iterable[Found], kept: Mapping[str, GuestNote], true: Callable[[Note, age.EndMoments], bool]
     ) -> set[str]:
         noted: dict[str, Note] = {}
         for each in found:

@@ -31,10 +31,10 @@ from novakit.network.servers.nics import subnet_of
 from novakit.store.engine import Session
 from novakit.store.network.ports import StoredAddress
 from novakit.store.network.topologies.around import (
+    AddressesByGroup,
     AddressOnNetwork,
     Around,
     LegLine,
-    Members,
     NetworkLine,
     RouterLine,
     RuleLine,
@@ -61,7 +61,7 @@ from novakit_hookspecs.networks import (
 )
 
 _T = TypeVar("_T")
-_Leases = dict[AddressOnNetwork, Lease]
+_LeaseByAddress = dict[AddressOnNetwork, Lease]
 NOTHING_AROUND = Around(networks=(), subnets=(), rules=(), members={}, served=ServedByGateway())
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
@@ -188,7 +188,7 @@ def _made_anew(hosts: Mapping[str, _HostReading], read: Around) -> tuple[dict[st
     mine = {host: {lines[0].network_id for lines in one.guests.values()} for host, one in hosts.items()}
     if gateway:
         mine[gateway] |= {leg.network_id for leg in read.served.legs} | served
-    leases: tuple[_Leases, _Leases] = (hosts[gateway].before.leases if gateway else {}, {})
+    leases: tuple[_LeaseByAddress, _LeaseByAddress] = (hosts[gateway].before.leases if gateway else {}, {})
     segments = _segments(read, served, leases)
     rules_of = _rules_of([one.guests for one in hosts.values()], read.rules)
     routed = _routers(read.served, segments)
@@ -228,7 +228,7 @@ def _topology(now: Told, routers: tuple[Router, ...]) -> Topology:
     )
 
 
-def _groups_named(told: Iterable[Told], members: Members) -> dict[str, AddressGroup]:
+def _groups_named(told: Iterable[Told], members: AddressesByGroup) -> dict[str, AddressGroup]:
     ids = {group.id for each in told for group in each.topology.groups}
     return {id: AddressGroup(id=id, members=tuple(map(alone, members.get(id, ())))) for id in ids}
 
@@ -245,7 +245,7 @@ def _same(before: _T | None, now: _T) -> _T:
     return before if before is not None and before == now else now
 
 
-def _segments(read: Around, served: Collection[str], leases: tuple[_Leases, _Leases]) -> _Segments:
+def _segments(read: Around, served: Collection[str], leases: tuple[_LeaseByAddress, _LeaseByAddress]) -> _Segments:
     found = _Segments()
     found.networks = {network.id: network for network in read.networks}
     found.by_id = {subnet.id: subnet for subnet in read.subnets}
@@ -261,7 +261,11 @@ def _segments(read: Around, served: Collection[str], leases: tuple[_Leases, _Lea
 
 
 def _serve(
-    found: _Segments, in_use: Iterable[AddressOnNetwork], served: Collection[str], before: _Leases, now: _Leases
+    found: _Segments,
+    in_use: Iterable[AddressOnNetwork],
+    served: Collection[str],
+    before: _LeaseByAddress,
+    now: _LeaseByAddress,
 ) -> None:
     """Add what DHCP on some networks must know; leases that were there `before` are there `now`, too."""
     dhcp_ports = {dhcp_port_id(network_id): network_id for network_id in served}

@@ -18,7 +18,7 @@ import attrs
 from novakit.scheduler.picture.table import HostTable
 from novakit.store.placement.tables import StockLimits
 from novakit_fit.device_request import beside_devices
-from novakit_fit.trees import Shares, Wanted
+from novakit_fit.trees import GroupShares, Wanted
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
@@ -75,7 +75,7 @@ def _is_even(name: str, row: StockLimits) -> bool:
     return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 
 
-def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
+def shares(tree: Sequence[ProviderStock], ask: Ask) -> GroupShares | None:
     """Return what a server takes of which provider of a tree, without devices; None where there is too little."""
     return wanted_of(ask).assigned(tree)
 
@@ -85,7 +85,7 @@ def wanted_of(ask: Ask) -> Wanted:
     return Wanted.of(beside_devices(ask), ask.groups, isolate=ask.isolate_groups)
 
 
-def successive(tree: Tree, ask: Ask) -> Iterator[Shares]:
+def successive(tree: Tree, ask: Ask) -> Iterator[GroupShares]:
     """Assign for one server after another, each of what the ones before left."""
     wanted = wanted_of(ask)
     while (given := wanted.assigned(tree.providers)) is not None:
@@ -93,7 +93,7 @@ def successive(tree: Tree, ask: Ask) -> Iterator[Shares]:
         tree = after(tree, given, 1)
 
 
-def take(table: HostTable, row: int, ask: Ask) -> Shares:
+def take(table: HostTable, row: int, ask: Ask) -> GroupShares:
     """Count in the table what a server is about to be given of a host's providers, and tell it."""
     tree = table.column("tree")[row]
     given = shares(tree.providers, ask) if tree is not None else None
@@ -103,14 +103,14 @@ def take(table: HostTable, row: int, ask: Ask) -> Shares:
     return given
 
 
-def take_back(table: HostTable, row: int, given: Shares) -> None:
+def take_back(table: HostTable, row: int, given: GroupShares) -> None:
     """Undo `take`, for a server that was not given it after all."""
     tree = table.column("tree")[row]
     if tree is not None and len(tree.providers) == len(given):
         table.set_tree(row, after(tree, given, -1))
 
 
-def after(tree: Tree, given: Shares, sign: int) -> Tree:
+def after(tree: Tree, given: GroupShares, sign: int) -> Tree:
     """Return what is left of a tree after some was taken, or with the sign -1 given back."""
     pairs = zip(tree.providers, given, strict=True)
     return Tree(providers=tuple(_without(one, some, sign) if some else one for one, some in pairs))
@@ -124,6 +124,6 @@ def _less(units: Units, amount: int) -> Units:
     return attrs.evolve(units, free=units.free - amount) if amount else units
 
 
-def by_provider(ids: Sequence[str], given: Shares) -> dict[str, dict[str, int]]:
+def by_provider(ids: Sequence[str], given: GroupShares) -> dict[str, dict[str, int]]:
     """Return the amounts by provider."""
     return {one: dict(some) for one, some in zip(ids, given, strict=True) if some}

@@ -19,7 +19,7 @@ from novakit.scheduler.pipeline.record import refusal
 from novakit.scheduler.whatif.capacity import capacity
 from novakit.scheduler.whatif.lines import Trace, TraceEvent, TraceHost
 from novakit_fit.affinity import Choice
-from novakit_fit.trees import Shares
+from novakit_fit.trees import GroupShares
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
 
@@ -154,7 +154,7 @@ class _SimulatedClaim:
     row: int
     choice: Choice | None
     is_building: bool
-    shares: Shares = ()
+    shares: GroupShares = ()
 
 
 @attrs.define

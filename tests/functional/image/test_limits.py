@@ -15,7 +15,7 @@ from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images, limits
 from novakit.image.records import ImageValues, NewImage
-from novakit.image.service import Change
+from novakit.image.service import ImageEdit
 from novakit.store.images import deleted_images
 from tests.support.stores import store_on
 
@@ -90,7 +90,7 @@ async def test_an_image_is_shared_with_so_many_projects(place: Place) -> None:
 async def test_properties_that_patches_add_up_are_bounded_by_their_bytes(place: Place) -> None:
     image = await place.image()
 
-    def add(number: int) -> Change:
+    def add(number: int) -> ImageEdit:
         return lambda image: attrs.evolve(image, properties={**image.properties, f"p{number}": "ü" * 30_000})
 
     for number in range(4):

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from novakit.api.bodies import MOST_SHOWN, Fault, Schema, Versions, json_body
+from novakit.api.bodies import MOST_SHOWN, Schema, SchemaFault, Versions, json_body
 from novakit.api.compute.schemas import types
 from novakit.api.identity.checks import NAME
 from novakit.api.identity.checks import words as identity_words
@@ -218,7 +218,7 @@ def test_a_pattern_is_told_to_users_in_words() -> None:
     ],
 )
 def test_identity_and_images_say_what_is_wrong_in_words_and_not_in_python(
-    words: Callable[[Fault], BadRequest], value: object, told: str
+    words: Callable[[SchemaFault], BadRequest], value: object, told: str
 ) -> None:
     inner = {"type": "object", "required": ["name"], "properties": {"name": NAME}, "additionalProperties": False}
     with pytest.raises(BadRequest) as refused:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit_fit.trees import Shares, assign
+from novakit_fit.trees import GroupShares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup, Units
 from tests.support.examples import examples
 from tests.support.provider_trees import CLASSES, providers, requests
@@ -79,7 +79,7 @@ def test_it_finds_a_way_where_there_is_one_and_nowhere_else(
                 assert some.get(name, 0) <= min(units.free, units.max_unit)
 
 
-def total(given: Shares) -> int:
+def total(given: GroupShares) -> int:
     return sum(sum(some.values()) for some in given)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from novakit import errors
-from novakit.api.bodies import Definition, Fault, Schema
+from novakit.api.bodies import Definition, Schema, SchemaFault
 from novakit.api.network.bodies import kinds
 
 ID = "00000000-0000-0000-0000-000000000000"
@@ -13,7 +13,7 @@ PAIR = kinds.record({"subnet_id": kinds.uuid, "ip_address": kinds.text(64)})
 def refusal(kind: Definition, sent: object) -> str:
     """Return why a value is refused; nothing for one that is taken."""
 
-    def words(fault: Fault) -> errors.BadRequest:
+    def words(fault: SchemaFault) -> errors.BadRequest:
         return errors.BadRequest(kinds.reason(fault))
 
     try:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
-from novakit_fit.trees import Shares, assign
+from novakit_fit.trees import GroupShares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup
 from tests.support.examples import examples
 from tests.support.provider_trees import CLASSES, providers, requests
@@ -38,7 +38,7 @@ def test_the_scheduler_takes_what_placement_would_answer_first_or_agrees_that_th
 
 def placements(
     tree: Sequence[ProviderStock], plain: Mapping[str, int], groups: Sequence[RequestGroup], isolate: bool
-) -> Iterator[Shares]:
+) -> Iterator[GroupShares]:
     """Give every answer that Placement has for the same request of the same tree."""
     forest = Forest.grow(
         Provider(

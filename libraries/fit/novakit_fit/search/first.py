@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from novakit_fit.search.ask import Candidate
 from novakit_fit.search.board import Board
-from novakit_fit.search.puzzle import Preference, Puzzle
+from novakit_fit.search.puzzle import AnswerOrder, Puzzle
 from novakit_fit.search.questions import Pulse
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def to_its_end(asking: Generator[None, None, T]) -> T:
     raise GaveUp
 
 
-def first(board: Board, masks: Sequence[int], prefers: Preference, pulse: Pulse) -> Candidate | None:
+def first(board: Board, masks: Sequence[int], prefers: AnswerOrder, pulse: Pulse) -> Candidate | None:
     """Return the first candidate in the order of a preference, None where there is none. Raises GaveUp."""
     some = next(Puzzle(board, masks, pulse, prefers=prefers).solutions(), [])
     if some is None:

@@ -28,7 +28,7 @@ Ends = list[Candidate]
 """Every way to answer what is open, in the order of the questions."""
 Steps = Generator[list[Candidate] | None, None, Ends | None]
 """Gives candidates, and None now and then; returns their ends, or None where there are too many to keep."""
-Preference = Callable[[Position, int, Sequence[int]], Iterable[int]]
+AnswerOrder = Callable[[Position, int, Sequence[int]], Iterable[int]]
 """Orders the answers to a question: how far the others are answered, its number, its answers."""
 SHORT = 128
 """As many ends are worth keeping, for wherever the same is left to do."""
@@ -48,7 +48,7 @@ class Puzzle:
     pulse: Pulse
     chance: Random | None = None
     """Where it is given, the answers come in random order."""
-    prefers: Preference | None = None
+    prefers: AnswerOrder | None = None
     """Where it is given, answers come in its order, and those that it leaves out are not tried.
 
     For callers that want one candidate.

@@ -8,10 +8,10 @@ from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 from novakit.left_out import LEFT_OUT, LeftOut
 
-_zone: types.Schema = {"anyOf": [types.az_name, {"type": "null"}]}
-_fields: types.Schema = {"name": types.name, "availability_zone": _zone}
+_zone: types.Definition = {"anyOf": [types.az_name, {"type": "null"}]}
+_fields: types.Definition = {"name": types.name, "availability_zone": _zone}
 _host = types.record({"host": types.fqdn}, ["host"])
-_metadata: types.Schema = {
+_metadata: types.Definition = {
     "type": "object",
     "properties": {"availability_zone": _zone},
     "patternProperties": {types.METADATA_KEY: {"type": ["string", "null"], "maxLength": 255}},

@@ -7,7 +7,7 @@ import attrs
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
-_create: types.Schema = {
+_create: types.Definition = {
     "name": types.name,
     "id": {
         "anyOf": [
@@ -39,7 +39,7 @@ _create: types.Schema = {
     "os-flavor-access:is_public": types.boolean,
 }
 _required = ["name", "ram", "vcpus", "disk"]
-_description: types.Schema = {"type": ["string", "null"], "format": "printable", "maxLength": 65535}
+_description: types.Definition = {"type": ["string", "null"], "format": "printable", "maxLength": 65535}
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +89,7 @@ _tenant = types.record({"tenant": types.identity_id}, ["tenant"])
 add_tenant_access = Body(TenantAccess, [((2, 1), _tenant)], under="addTenantAccess")
 remove_tenant_access = Body(TenantAccess, [((2, 1), _tenant)], under="removeTenantAccess")
 
-_extra_specs: types.Schema = {
+_extra_specs: types.Definition = {
     "type": "object",
     "patternProperties": {
         r"^[a-zA-Z0-9\-_:. ]{1,255}\Z": {"type": ["string", "number"], "maxLength": 255, "format": "printable"}

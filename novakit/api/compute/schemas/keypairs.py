@@ -7,15 +7,15 @@ from novakit.api.compute.schemas import types
 from novakit.compute.keypairs import MAX_PUBLIC_KEY
 
 
-def _create(characters: tuple[str, str], extra: types.Schema, *required: str) -> dict[str, object]:
+def _create(characters: tuple[str, str], extra: types.Definition, *required: str) -> dict[str, object]:
     matched, said = characters
     name = {**types.name, "pattern": rf"^[{matched}]+\Z", "description": f"a string of letters, digits, {said}"}
     properties = {"name": name, "public_key": {"type": "string", "maxLength": MAX_PUBLIC_KEY}, **extra}
     return types.record(properties, ["name", *required])
 
 
-_type: types.Schema = {"type": {"type": "string", "enum": ["ssh", "x509"]}}
-_user: types.Schema = {**_type, "user_id": types.identity_id}
+_type: types.Definition = {"type": {"type": "string", "enum": ["ssh", "x509"]}}
+_user: types.Definition = {**_type, "user_id": types.identity_id}
 _OLD = r"_\- a-zA-Z0-9", "spaces, hyphens and underscores"
 _NEW = r"_\-@. a-zA-Z0-9", "spaces, hyphens, underscores, dots and @"
 

@@ -10,20 +10,22 @@ from novakit.compute.rules import ADMIN, MANAGER, MEMBER, ActionRule
 from novakit.conductor.verb import ANYTHING, Action
 
 _FIRST: Version = (2, 1)
-_nothing: types.Schema = {"type": "null"}
-_text: types.Schema = {"type": "string", "minLength": 1, "maxLength": 255}
-_password: types.Schema = {"type": "string", "maxLength": 255}
-_disk: types.Schema = {"type": "string", "enum": ["AUTO", "MANUAL"]}
-_host: types.Schema = {"type": ["string", "null"], "maxLength": 255}
-_id: types.Schema = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 255}, {"type": "integer", "minimum": 0}]}
-_auto: types.Schema = {"anyOf": [types.boolean, {"type": "string", "enum": ["auto"]}]}
+_nothing: types.Definition = {"type": "null"}
+_text: types.Definition = {"type": "string", "minLength": 1, "maxLength": 255}
+_password: types.Definition = {"type": "string", "maxLength": 255}
+_disk: types.Definition = {"type": "string", "enum": ["AUTO", "MANUAL"]}
+_host: types.Definition = {"type": ["string", "null"], "maxLength": 255}
+_id: types.Definition = {
+    "anyOf": [{"type": "string", "minLength": 1, "maxLength": 255}, {"type": "integer", "minimum": 0}]
+}
+_auto: types.Definition = {"anyOf": [types.boolean, {"type": "string", "enum": ["auto"]}]}
 
 
-def _optional(fields: types.Schema) -> types.Schema:
+def _optional(fields: types.Definition) -> types.Definition:
     return {**record(fields), "type": ["object", "null"]}
 
 
-_rebuild: types.Schema = {
+_rebuild: types.Definition = {
     "imageRef": {"type": "string", "minLength": 1, "maxLength": 255},
     "name": types.name,
     "adminPass": _password,
@@ -33,8 +35,8 @@ _rebuild: types.Schema = {
     "accessIPv4": {"type": "string", "format": "ipv4"},
     "accessIPv6": {"type": "string", "format": "ipv6"},
 }
-_personality: types.Schema = {"personality": {"type": "array", "maxItems": 256}}
-_later: types.Schema = {
+_personality: types.Definition = {"personality": {"type": "array", "maxItems": 256}}
+_later: types.Definition = {
     "description": types.description,
     "key_name": {"type": ["string", "null"], "minLength": 1, "maxLength": 255},
     "user_data": {"type": ["string", "null"], "format": "base64", "maxLength": 65535},
@@ -43,12 +45,12 @@ _later: types.Schema = {
 }
 
 
-def _rebuilt(*later: str, files: bool) -> types.Schema:
+def _rebuilt(*later: str, files: bool) -> types.Definition:
     more = {name: _later[name] for name in later}
     return record({**_rebuild, **more, **(_personality if files else {})}, ["imageRef"])
 
 
-def _evacuated(*fields: str, needed: Sequence[str] = ()) -> types.Schema:
+def _evacuated(*fields: str, needed: Sequence[str] = ()) -> types.Definition:
     known = {"host": _host, "onSharedStorage": types.boolean, "adminPass": _password, "force": types.boolean}
     return record({name: known[name] for name in fields}, list(needed))
 

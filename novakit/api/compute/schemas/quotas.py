@@ -13,8 +13,8 @@ NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules
 ALWAYS = ("instances", "cores", "ram", "metadata_items", "key_pairs", "server_groups", "server_group_members")
 
 
-def _update(*names: str) -> types.Schema:
-    limits: types.Schema = {name: types.number(-1) for name in names}
+def _update(*names: str) -> types.Definition:
+    limits: types.Definition = {name: types.number(-1) for name in names}
     return types.record({**limits, "force": types.boolean})
 
 

@@ -5,7 +5,7 @@ import attrs
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
-_length: types.Schema = {
+_length: types.Definition = {
     "anyOf": [
         {"type": "integer", "minimum": -1},
         {"type": "string", "pattern": r"^(-1|[0-9]{1,9})\Z", "description": "such a number as a string"},

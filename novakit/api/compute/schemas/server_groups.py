@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from novakit import errors
-from novakit.api.bodies import Body, Fault, words
+from novakit.api.bodies import Body, SchemaFault, words
 from novakit.api.compute.schemas import types
 from novakit.api.service import text
 
@@ -16,18 +16,18 @@ SOFT_SINCE = (2, 15)
 _ALL = [*_HARD, *SOFT]
 
 
-def _old(policies: list[str]) -> types.Schema:
-    one: types.Schema = {"type": "array", "items": {"enum": policies}, "minItems": 1, "maxItems": 1}
+def _old(policies: list[str]) -> types.Definition:
+    one: types.Definition = {"type": "array", "items": {"enum": policies}, "minItems": 1, "maxItems": 1}
     return types.record({"name": types.name, "policies": one}, ["name", "policies"])
 
 
-_new: types.Schema = {
+_new: types.Definition = {
     "name": types.name,
     "policy": {"type": "string", "enum": _ALL},
     "rules": types.record({"max_server_per_host": types.number(1)}),
 }
-_HAS_RULES: types.Schema = {"required": ["rules"], "properties": {"rules": {"minProperties": 1}}}
-_ANTI_AFFINITY: types.Schema = {
+_HAS_RULES: types.Definition = {"required": ["rules"], "properties": {"rules": {"minProperties": 1}}}
+_ANTI_AFFINITY: types.Definition = {
     "properties": {"policy": {"const": "anti-affinity", "says": "Only anti-affinity policy supports rules."}}
 }
 
@@ -44,7 +44,7 @@ class NewServerGroup:
     rules: Mapping[str, int] = {}
 
 
-def _words(fault: Fault) -> errors.BadRequest:
+def _words(fault: SchemaFault) -> errors.BadRequest:
     """Return what is wrong, and which microversion takes a body that is right in another one."""
     known, sent = fault.definition.get("properties", {}), fault.value if isinstance(fault.value, dict) else {}
     if "policy" in known and "policies" in sent:

@@ -5,18 +5,16 @@ from typing import ClassVar
 
 import attrs
 
-from novakit.api.bodies import Body
+from novakit.api.bodies import Body, Definition
 from novakit.api.compute.schemas import types
 from novakit.left_out import LEFT_OUT, LeftOut
 
-Schema = types.Schema
-
-USER_DATA: Schema = {"type": "string", "format": "base64", "maxLength": 65535}
+USER_DATA: Definition = {"type": "string", "format": "base64", "maxLength": 65535}
 
 MOST = 256
 """Networks, disks, files or security groups that one request may name."""
-_one_or_more_ids: Schema = {"anyOf": [types.uuid, {"type": "array", "items": types.uuid}]}
-hints: Schema = {
+_one_or_more_ids: Definition = {"anyOf": [types.uuid, {"type": "array", "items": types.uuid}]}
+hints: Definition = {
     "type": "object",
     "properties": {
         "group": _one_or_more_ids,
@@ -30,7 +28,7 @@ hints: Schema = {
     },
     "additionalProperties": True,
 }
-_old_mapping: Schema = {
+_old_mapping: Definition = {
     "virtual_name": {"type": "string", "maxLength": 255},
     "volume_id": types.uuid,
     "snapshot_id": types.uuid,
@@ -46,7 +44,7 @@ _old_mapping: Schema = {
     "no_device": {},
     "connection_info": {"type": "string", "maxLength": 65535},
 }
-_mapping: Schema = {
+_mapping: Definition = {
     **_old_mapping,
     "source_type": {"type": "string", "enum": ["volume", "image", "snapshot", "blank"]},
     "uuid": {
@@ -72,7 +70,7 @@ _mapping: Schema = {
         ]
     },
 }
-_network: Schema = {
+_network: Definition = {
     "fixed_ip": types.ip,
     "port": {"anyOf": [types.uuid, {"type": "null"}]},
     "uuid": types.uuid,
@@ -83,15 +81,15 @@ _personality = {
 }
 
 
-def _many(properties: Mapping[str, object], **more: object) -> Schema:
+def _many(properties: Mapping[str, object], **more: object) -> Definition:
     return {"type": "array", "items": types.record(properties), "maxItems": MOST, **more}
 
 
-def _networks(properties: Schema) -> Schema:
+def _networks(properties: Definition) -> Definition:
     return {"anyOf": [_many(properties), {"type": "string", "enum": ["none", "auto"]}]}
 
 
-_first: Schema = {
+_first: Definition = {
     "name": types.name,
     "imageRef": {"anyOf": [types.uuid, {"type": "string", "maxLength": 0}]},
     "flavorRef": {"type": ["string", "integer"], "minLength": 1, "maxLength": 2048},
@@ -114,7 +112,7 @@ _first: Schema = {
     "user_data": USER_DATA,
 }
 _tagged = {**_network, "tag": types.tag}
-_changes: list[tuple[tuple[int, int], Schema]] = [
+_changes: list[tuple[tuple[int, int], Definition]] = [
     ((2, 1), {}),
     ((2, 19), {"description": types.description}),
     (
@@ -155,7 +153,7 @@ _changes: list[tuple[tuple[int, int], Schema]] = [
 ]
 
 
-def _create() -> list[tuple[tuple[int, int], Schema]]:
+def _create() -> list[tuple[tuple[int, int], Definition]]:
     """Apply the changes of each version to those before it."""
     properties, versions = dict(_first), []
     for since, change in _changes:
@@ -267,7 +265,7 @@ class NewServers:
 
 create = Body(NewServers, _create())
 
-_update: Schema = {name: _first[name] for name in ("name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6")}
+_update: Definition = {name: _first[name] for name in ("name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6")}
 _described = {**_update, "description": types.description}
 
 update = Body(

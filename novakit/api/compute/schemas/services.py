@@ -5,8 +5,8 @@ import attrs
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
-_who: types.Schema = {"host": types.fqdn, "binary": {"type": "string", "minLength": 1, "maxLength": 255}}
-_reason: types.Schema = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}
+_who: types.Definition = {"host": types.fqdn, "binary": {"type": "string", "minLength": 1, "maxLength": 255}}
+_reason: types.Definition = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +45,12 @@ with_reason = Body(
 force_down = Body(
     ForceDown, [((2, 11), types.record({**_who, "forced_down": types.boolean}, ["host", "binary", "forced_down"]))]
 )
-_change: types.Schema = {
+_change: types.Definition = {
     "status": {"type": "string", "enum": ["enabled", "disabled"]},
     "disabled_reason": _reason,
     "forced_down": types.boolean,
 }
-_disabled: types.Schema = {
+_disabled: types.Definition = {
     "allOf": [{"required": ["status"], "says": "Specifying 'disabled_reason' needs status 'disabled'."}],
     "properties": {
         "status": {"const": "disabled", "says": "Specifying 'disabled_reason' when status is 'enabled' is invalid."}

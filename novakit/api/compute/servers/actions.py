@@ -19,7 +19,7 @@ from novakit.compute.rules import MEMBER, ActionRule
 from novakit.conductor.verb import Action, AnyVerb
 from novakit.conductor.verbs import ACTIONS
 
-Handler = Callable[[Call[Compute], Server, dict[str, object]], Awaitable[web.Response]]
+ActionHandler = Callable[[Call[Compute], Server, dict[str, object]], Awaitable[web.Response]]
 """Is given the whole body, of which nothing is checked yet."""
 
 
@@ -50,7 +50,7 @@ class PlainAction:
     """An action that is no verb, as no operation carries it out."""
 
     action: Action
-    do: Handler
+    do: ActionHandler
 
 
 PLAIN: Mapping[str, PlainAction] = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import Fault, Schema
+from novakit.api.bodies import Schema, SchemaFault
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import root_url
 from novakit.api.compute.parameters import part
@@ -20,7 +20,7 @@ SINCE = (2, 26)
 """The version from which servers have tags."""
 
 
-def _words(fault: Fault) -> errors.BadRequest:
+def _words(fault: SchemaFault) -> errors.BadRequest:
     return errors.BadRequest(
         f"Tag '{str(fault.value)[:80]}' is invalid. It must be a non empty string without characters '/' and ',', at "
         f"most {types.tag['maxLength']} characters long."

@@ -18,7 +18,6 @@ from novakit.compute.records import Server
 from novakit.compute.states import status_of
 from novakit.network import ShownPort
 
-View = Document
 FAULTY = ("ERROR", "DELETED")
 WITH_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING")
 
@@ -41,12 +40,12 @@ def _hidden(project_id: str, host: str) -> str:
     return hashlib.sha224((project_id + host).encode()).hexdigest()
 
 
-def brief(call: Call[Compute], server_id: str, name: str) -> View:
+def brief(call: Call[Compute], server_id: str, name: str) -> Document:
     """Show id, name and links."""
     return {"id": server_id, "name": name, "links": links(call, "servers", server_id)}
 
 
-def created(call: Call[Compute], server: Server, groups: Sequence[Mapping[str, str]]) -> View:
+def created(call: Call[Compute], server: Server, groups: Sequence[Mapping[str, str]]) -> Document:
     """Show what the answer to a create holds."""
     return {
         "id": server.id,
@@ -67,9 +66,9 @@ class ServerViews:
     call: Call[Compute]
     _root: str = attrs.field(init=False)
     _admin: bool = attrs.field(init=False)
-    _flavors: dict[tuple[int, str], View] = attrs.field(factory=dict, init=False)
+    _flavors: dict[tuple[int, str], Document] = attrs.field(factory=dict, init=False)
     """By flavor and project."""
-    _images: dict[tuple[str, int], View] = attrs.field(factory=dict, init=False)
+    _images: dict[tuple[str, int], Document] = attrs.field(factory=dict, init=False)
     """By image and what the server knows of its properties."""
     _groups: dict[tuple[str, ...], list[dict[str, str]]] = attrs.field(factory=dict, init=False)
     """By the names of security groups."""
@@ -80,7 +79,7 @@ class ServerViews:
         self._root = root_url(self.call)
         self._admin = self.call.allows("os_compute_api:os-extended-server-attributes")
 
-    def full(self, server: Server, ports: Sequence[ShownPort], host_status: str | None, *, detail: bool) -> View:
+    def full(self, server: Server, ports: Sequence[ShownPort], host_status: str | None, *, detail: bool) -> Document:
         """Show everything; `detail` is the list of many, which leaves the server groups out."""
         version = self.call.version
         shown = self._core(server, ports, with_cards=True)
@@ -107,19 +106,19 @@ class ServerViews:
             shown["pinned_availability_zone"] = server.pinned_availability_zone
         return shown
 
-    def updated(self, server: Server, ports: Sequence[ShownPort]) -> View:
+    def updated(self, server: Server, ports: Sequence[ShownPort]) -> Document:
         """Show what the answer to an update held before 2.75; from then on it is the whole."""
         shown = self._core(server, ports, with_cards=False)
         if self.call.version >= (2, 71):
             shown["server_groups"] = list(server.server_groups)
         return shown
 
-    def _core(self, server: Server, ports: Sequence[ShownPort], *, with_cards: bool) -> View:
+    def _core(self, server: Server, ports: Sequence[ShownPort], *, with_cards: bool) -> Document:
         """Show what every answer about a server has."""
         version, root, vm_state = self.call.version, self._root, server.vm_state
         status = status_of(vm_state, server.task_state)
         place = f"servers/{server.id}"
-        shown: View = {
+        shown: Document = {
             "accessIPv4": server.access_ip_v4 or "",
             "accessIPv6": server.access_ip_v6 or "",
             "addresses": {} if vm_state == "building" else addresses(ports, with_cards=with_cards),
@@ -162,7 +161,7 @@ class ServerViews:
             known = self._groups[names] = security_groups(ports)
         return known
 
-    def _flavor(self, server: Server) -> View:
+    def _flavor(self, server: Server) -> Document:
         key = id(server.flavor), server.project_id
         known = self._flavors.get(key)
         if known is None:
@@ -170,7 +169,7 @@ class ServerViews:
             self._kept.append(server.flavor)
         return known
 
-    def _new_flavor(self, server: Server) -> View:
+    def _new_flavor(self, server: Server) -> Document:
         flavor = server.flavor
         if self.call.version < (2, 47):
             return {"id": str(flavor["id"]), "links": bookmark(self.call, "flavors", str(flavor["id"]))}
@@ -181,7 +180,7 @@ class ServerViews:
             shown["extra_specs"] = dict(flavor["extra_specs"])
         return shown
 
-    def _image(self, server: Server) -> View | str:
+    def _image(self, server: Server) -> Document | str:
         if not server.image_id:
             return ""
         key = server.image_id, id(server.image_properties)
@@ -191,8 +190,8 @@ class ServerViews:
             self._kept.append(server.image_properties)
         return known
 
-    def _new_image(self, image_id: str, properties: Mapping[str, object]) -> View:
-        shown: View = {"id": image_id, "links": bookmark(self.call, "images", image_id)}
+    def _new_image(self, image_id: str, properties: Mapping[str, object]) -> Document:
+        shown: Document = {"id": image_id, "links": bookmark(self.call, "images", image_id)}
         if self.call.version >= (2, 98):
             shown["properties"] = {
                 key: value for key, value in properties.items() if key in STANDARD and value is not None
@@ -200,9 +199,9 @@ class ServerViews:
         return shown
 
 
-def addresses(ports: Sequence[ShownPort], *, with_cards: bool) -> dict[str, list[View]]:
+def addresses(ports: Sequence[ShownPort], *, with_cards: bool) -> dict[str, list[Document]]:
     """Show fixed and floating addresses by the name of their network."""
-    shown: dict[str, list[View]] = {}
+    shown: dict[str, list[Document]] = {}
     for network_name, mac, own, _ in ports:
         found = shown.setdefault(network_name, [])
         for ip, floating_ips in own:
@@ -212,7 +211,7 @@ def addresses(ports: Sequence[ShownPort], *, with_cards: bool) -> dict[str, list
     return shown
 
 
-def _address(ip: str, kind: str, mac: str | None) -> View:
+def _address(ip: str, kind: str, mac: str | None) -> Document:
     version = 6 if ":" in ip else 4
     if mac is None:
         return {"version": version, "addr": ip}
@@ -224,8 +223,8 @@ def security_groups(ports: Sequence[ShownPort]) -> list[dict[str, str]]:
     return [{"name": name} for port in ports for name in port.security_groups]
 
 
-def _for_admins(version: Version, server: Server) -> View:
-    shown: View = {
+def _for_admins(version: Version, server: Server) -> Document:
+    shown: Document = {
         "OS-EXT-SRV-ATTR:host": server.host,
         "OS-EXT-SRV-ATTR:instance_name": f"instance-{server.id[:8]}",
         "OS-EXT-SRV-ATTR:hypervisor_hostname": server.node,
@@ -244,7 +243,7 @@ def _for_admins(version: Version, server: Server) -> View:
     return shown
 
 
-def _fault(call: Call[Compute], fault: Mapping[str, object]) -> View:
+def _fault(call: Call[Compute], fault: Mapping[str, object]) -> Document:
     shown = {"code": fault["code"], "created": fault["created"], "message": fault["message"]}
     if fault.get("details") and (call.context.is_admin or fault["code"] != 500):
         shown["details"] = fault["details"]

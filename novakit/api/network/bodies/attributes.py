@@ -7,7 +7,7 @@ import attrs
 
 from novakit import errors
 from novakit.api import ids, records
-from novakit.api.bodies import Definition, Fault, Schema, absent, unexpected
+from novakit.api.bodies import Definition, Schema, SchemaFault, absent, unexpected
 from novakit.api.network.bodies import kinds
 from novakit.api.network.bodies.kinds import boolean, nullable, one_of, record, several, text, uuid
 from novakit.api.service import Call
@@ -15,7 +15,7 @@ from novakit.context import Target
 from novakit.network.service import Networks
 
 R = TypeVar("R")
-Given = dict[str, object]
+SentAttributes = dict[str, object]
 """What was sent of one thing."""
 
 
@@ -73,7 +73,7 @@ LATER = ("port",)
 class Sent:
     """What a body says: of one thing, or of a list of things, which is answered with a list."""
 
-    things: Sequence[Given]
+    things: Sequence[SentAttributes]
     are_listed: bool
 
 
@@ -137,15 +137,15 @@ class AttributesBody(Generic[R]):
         """Return what a body says. Raises BadRequest with the name of the attribute that is wrong."""
         self.schema.check(body)
         if self.many is not None and self.many in body:
-            return Sent(cast(list[Given], body[self.many]), are_listed=True)
-        return Sent([cast(Given, body if self.bare else body[self.what])], are_listed=False)
+            return Sent(cast(list[SentAttributes], body[self.many]), are_listed=True)
+        return Sent([cast(SentAttributes, body if self.bare else body[self.what])], are_listed=False)
 
-    def thing(self, body: Mapping[str, object]) -> Given:
+    def thing(self, body: Mapping[str, object]) -> SentAttributes:
         """Return what the body says of its one thing; raises as `sent` does."""
         (one,) = self.sent(body).things
         return one
 
-    def record(self, given: Given, call: Call[Networks], about: Target | None = None) -> R:
+    def record(self, given: SentAttributes, call: Call[Networks], about: Target | None = None) -> R:
         """Make the record of what was sent.
 
         `about` describes the thing to the rules of attributes; None is one of the caller's own.
@@ -156,18 +156,18 @@ class AttributesBody(Generic[R]):
             _authorize(call, f"{self.verb}_{self.what}", given, about)
         return self._made(given)
 
-    def spelt(self, given: Given) -> Given:
+    def spelt(self, given: SentAttributes) -> SentAttributes:
         """Return what was sent in the spelling in which it is kept: rules know a flag and no word for it."""
         given = _with_project(given)
         made = self._made(given)
         kept = {key: getattr(made, self.fields[key]) for key in given if key in self.fields}
         return {**given, **{key: value for key, value in kept.items() if isinstance(value, str | int)}}
 
-    def _made(self, given: Given) -> R:
+    def _made(self, given: SentAttributes) -> R:
         fields = self.fields
         return records.read(self.kind, {fields[key]: value for key, value in given.items() if key in fields})
 
-    def _words(self, fault: Fault) -> errors.BadRequest:
+    def _words(self, fault: SchemaFault) -> errors.BadRequest:
         """Return what is wrong with a body in Neutron's words."""
         where = fault.path[1:]
         above = 0 if self.bare else 2 if where[:1] == [self.many] else 1
@@ -179,12 +179,12 @@ class AttributesBody(Generic[R]):
             return bad(f"'{self.many}' must be a list of 1 to {MOST_AT_ONCE} objects")
         return bad(f"Unable to find '{self.what}' in request body")
 
-    def _of_attribute(self, name: str, fault: Fault) -> str:
+    def _of_attribute(self, name: str, fault: SchemaFault) -> str:
         if fault.definition == _NOT_TAKEN:
             return f"Attribute '{name}' not allowed in {'POST' if self.verb == 'create' else 'PUT'}"
         return f"Invalid input for {name}. Reason: {kinds.reason(fault)}"
 
-    def _of_thing(self, fault: Fault) -> str:
+    def _of_thing(self, fault: SchemaFault) -> str:
         if unknown := sorted(key[:64] for key in unexpected(fault)):
             return f"Unrecognized attribute(s) '{', '.join(unknown[:10])}'"
         if (lacking := absent(fault)) is not None:
@@ -192,7 +192,7 @@ class AttributesBody(Generic[R]):
         return f"Invalid input for {self.what}. Reason: it is not an object."
 
 
-def _authorize(call: Call[Networks], rule: str, given: Given, about: Target | None) -> None:
+def _authorize(call: Call[Networks], rule: str, given: SentAttributes, about: Target | None) -> None:
     """Ask the rule of each attribute that was sent, and of each part of one that has parts."""
     for key, value in given.items():
         parts = [f"{key}:{part}" for part in value] if isinstance(value, dict) else []
@@ -201,7 +201,7 @@ def _authorize(call: Call[Networks], rule: str, given: Given, about: Target | No
                 call.authorize(one, about)
 
 
-def _with_project(given: Given) -> Given:
+def _with_project(given: SentAttributes) -> SentAttributes:
     """Return what was sent with its project under one name. Raises BadRequest where it has two that differ."""
     if given.keys().isdisjoint(("project_id", _OLD_PROJECT)):
         return given

@@ -6,7 +6,7 @@ Clients write numbers as texts and booleans as words; the records that are made 
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from novakit.api.bodies import Definition, Fault, absent, said, unexpected
+from novakit.api.bodies import Definition, SchemaFault, absent, said, unexpected
 from novakit.api.records import FALSE, TRUE
 
 UUID = r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
@@ -19,7 +19,7 @@ def shown(value: object) -> str:
     return f"'{text[:80]}…'" if len(text) > 80 else f"'{text}'"
 
 
-def reason(fault: Fault) -> str:
+def reason(fault: SchemaFault) -> str:
     """Return what is wrong with a value as the network API does."""
     if extra := unexpected(fault):
         unknown, known = (", ".join(shown(one) for one in keys) for keys in (sorted(extra)[:5], _keys(fault)))
@@ -32,7 +32,7 @@ def reason(fault: Fault) -> str:
     return sentence.format(value=shown(fault.value), limit=fault.rule_definition, length=length)
 
 
-def _keys(fault: Fault) -> list[str]:
+def _keys(fault: SchemaFault) -> list[str]:
     return sorted(fault.definition["properties"])
 
 

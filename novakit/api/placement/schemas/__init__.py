@@ -52,19 +52,19 @@ def query(since: Mapping[Version, Definition], is_uuid: Callable[[str], bool] = 
 
 
 def _words_of(complaint: str) -> bodies.Words:
-    def said(fault: bodies.Fault) -> errors.BadRequest:
+    def said(fault: bodies.SchemaFault) -> errors.BadRequest:
         return errors.BadRequest(f"{complaint}{words(fault)}")
 
     return said
 
 
-def words(fault: bodies.Fault) -> str:
+def words(fault: bodies.SchemaFault) -> str:
     """Return what is wrong with a body or a query as Placement does."""
     where = "".join(f"['properties'][{name!r}]" for name in fault.path[1:])
     return f"{_sentence(fault)}. Failed validating {fault.rule!r} in schema{where}"
 
 
-def _sentence(error: bodies.Fault) -> str:
+def _sentence(error: bodies.SchemaFault) -> str:
     """Return what is wrong in the words that clients of this API know."""
     value, rule, limit = error.value, error.rule, error.rule_definition
     match rule:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import attrs
 
 from novakit import errors
-from novakit.api.bodies import Fault, Schema
+from novakit.api.bodies import Schema, SchemaFault
 from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, body, query, record
 
 
-def _words_of_traits(_fault: Fault) -> errors.BadRequest:
+def _words_of_traits(_fault: SchemaFault) -> errors.BadRequest:
     return errors.BadRequest(
         "The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "
         '"CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"'

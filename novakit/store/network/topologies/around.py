@@ -97,7 +97,7 @@ class AddressOnNetwork(NamedTuple):
     number: int
 
 
-Members = dict[str, Sequence[int]]
+AddressesByGroup = dict[str, Sequence[int]]
 """By security group, the addresses of every port in it, each once, the lowest first."""
 
 
@@ -124,7 +124,7 @@ class Around:
     networks: Sequence[NetworkLine]
     subnets: Sequence[SubnetLine]
     rules: Sequence[RuleLine]
-    members: Members
+    members: AddressesByGroup
     served: ServedByGateway
 
 
@@ -254,13 +254,13 @@ def _served(found: Sequence[Sequence[list[Any]]]) -> ServedByGateway:
     )
 
 
-def _numbers(members: Iterable[tuple[str, str]]) -> Members:
+def _numbers(members: Iterable[tuple[str, str]]) -> AddressesByGroup:
     return {group_id: sorted(set(orjson.loads(numbers))) for group_id, numbers in members}
 
 
 _GROUP_MEMBERS = _members(port_groups.c.group_id.in_(_some("groups")))
 
 
-async def group_members(session: Session, group_ids: Collection[str]) -> Members:
+async def group_members(session: Session, group_ids: Collection[str]) -> AddressesByGroup:
     """Fetch the members of security groups."""
     return _numbers(await session.rows(_GROUP_MEMBERS, {"groups": list(group_ids)}))
