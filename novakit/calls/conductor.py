@@ -219,7 +219,7 @@ class ConductorCalls(Contract):
     async def strangers(self) -> Unknown:
         """List the guests that no server is, and the hosts that belong to another deployment."""
 
-    @call(within=60.0, repeat_by=kept("request", about="guest"), by=API)
+    @call(within=90.0, repeat_by=kept("request", about="guest"), by=API)
     @abstractmethod
     async def adopt_guest(
         self, guest: str, host: str | None, project: str | None, user: str, request: str, ports: bool

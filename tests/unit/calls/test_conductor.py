@@ -35,6 +35,7 @@ def test_who_has_hosts_asked_waits_for_as_long_as_a_host_may_take(agent: AgentOp
     look = host["holdings"] + host["abandoned"]
     assert within["audit"] > look + sum(PAUSES) and within["remains"] > look
     assert within["remove_remains"] > 2 * look + max(host["remove_abandoned"], host["remove_remains"])
+    assert within["adopt_guest"] > host["notes"] + host["noted_networks"]
     assert within["remove_guest"] > host["destroy"] + host["apply_network"]
 
 
