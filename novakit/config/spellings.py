@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from novakit.config import meanings
 from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
@@ -44,12 +45,12 @@ def understand(document: Document, place: str) -> list[str]:
         )
     own = document.get("agent")
     if isinstance(own, dict) and isinstance(own.get("compute_monitors"), str):
-        own["compute_monitors"] = _names(own["compute_monitors"])
+        own["compute_monitors"] = meanings.names(own["compute_monitors"])
         told.append(f"{place}: [agent] compute_monitors is a text; write a list instead")
     own = document.get("scheduler")
     if isinstance(own, dict) and isinstance(own.get("weighers"), list):
         try:
-            own["weighers"] = dict.fromkeys(_names(own["weighers"]), 1.0)
+            own["weighers"] = dict.fromkeys(meanings.names(own["weighers"]), 1.0)
         except ValueError as error:
             raise ConfigError(f"{place}: [scheduler] weighers: {error}.") from None
         told.append(f"{place}: [scheduler] weighers is a list; write a table of multipliers instead: {{ ram = 1.0 }}")
@@ -83,21 +84,13 @@ def _moved(section: str, key: str) -> Take:
     return lambda document, value: _put(document, section, key, value)
 
 
-def _names(value: object) -> list[str]:
-    """Take a list, or a text with commas."""
-    listed = value.split(",") if isinstance(value, str) else value
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise ValueError(f"takes a list of names, not {quoted(value)}")
-    return [one.strip() for one in listed if one.strip()]
-
-
 def _filters(document: Document, value: object) -> str:
-    return _put(document, "scheduler", "filters", _names(value))
+    return _put(document, "scheduler", "filters", meanings.names(value))
 
 
 def _classes(document: Document, value: object) -> str:
     """Take names of weighers; `all_weighers` is what is on without any list."""
-    names = _names(value)
+    names = meanings.names(value)
     if [name.rpartition(".")[2] for name in names] == ["all_weighers"]:
         return "leave it out; without it novakit's own weighers are used"
     return _put(document, "scheduler", "weighers", dict.fromkeys(names, 1.0))

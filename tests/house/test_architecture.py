@@ -90,3 +90,15 @@ def test_whatever_is_done_in_several_places_has_its_reason_on_the_page(what: str
     }
     does = {one.place for one in figures.sources() if _does(one, what)}
     assert does == told, f"{', '.join(sorted(does ^ told))}: make it one with what is there, or say why not"
+
+
+def test_no_function_stands_in_two_modules_of_one_package() -> None:
+    """Short ones, as handlers that hand on what they were asked, may be alike."""
+    bodies: dict[tuple[str, str], set[str]] = {}
+    for one in figures.sources():
+        for node in one.tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.body) > 3:
+                told = "\n".join(map(ast.unparse, node.body))
+                bodies.setdefault(("/".join(one.place.split("/")[:2]), told), set()).add(f"{one.place} {node.name}")
+    twice = [", ".join(sorted(places)) for places in bodies.values() if len(places) > 1]
+    assert not twice, f"make one of them: {'; '.join(twice)}"
