@@ -71,7 +71,7 @@ def decimal(value: object) -> float:
     try:
         return float(number(value))
     except OverflowError:
-        raise ValueError(f"takes a number that is not so large, not {quoted(value)}") from None
+        raise ValueError(f"takes a number up to 1.7e308, not {quoted(value)}") from None
 
 
 def yes_or_no(value: object) -> bool:

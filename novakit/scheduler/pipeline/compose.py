@@ -216,7 +216,9 @@ def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Map
     if wanted is not None and not isinstance(wanted, bool):
         raise errors.ConfigError(f"[{what}s.{spec.name}] enabled takes true or false, not {quoted(wanted)}.")
     if wanted is False and getattr(spec, "always", False):
-        raise errors.ConfigError(f"[{what}s.{spec.name}] enabled is false, and users are promised this {what}.")
+        raise errors.ConfigError(
+            f"[{what}s.{spec.name}] enabled is false, and users are promised this {what}: leave enabled out."
+        )
     return wanted
 
 

@@ -28,7 +28,7 @@ def imported(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> t
         ("DEFAULT", "cpu_allocation_ratio = 0.0", "0.0 is unset for Nova"),
         ("DEFAULT", "ram_allocation_ratio = 0", "0.0 is unset for Nova"),
         ("DEFAULT", "disk_allocation_ratio = -1", "disk_allocation_ratio"),
-        ("DEFAULT", f"ram_allocation_ratio = {'9' * 400}", "takes a number that is not so large"),
+        ("DEFAULT", f"ram_allocation_ratio = {'9' * 400}", "takes a number up to 1.7e308"),
         ("filter_scheduler", f"ram_weight_multiplier = {'9' * 400}", "finite number"),
         ("DEFAULT", "vif_plugging_timeout = 0", "0 means not to wait"),
         ("DEFAULT", "report_interval = 0", "heartbeat_every must be above 0"),

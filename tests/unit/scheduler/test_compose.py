@@ -53,7 +53,7 @@ def test_single_ones_are_switched_on_and_off_beside_the_list() -> None:
     for listed in (None, ["ram", "disk"]):
         names = chosen(composed(HostTable(), filters=listed, filter_options=switches))
         assert "tenant_aggregate" in names and "ram" in names and "disk" not in names
-    with pytest.raises(errors.ConfigError, match=r"\[filters.traits\] enabled is false, and users are promised"):
+    with pytest.raises(errors.ConfigError, match=r"\[filters.traits\] enabled is false, .*: leave enabled out"):
         composed(HostTable(), filter_options={"traits": {"enabled": False}})
     with pytest.raises(errors.ConfigError, match=r"\[weighers.ram\] multiplier takes a number, not 'high'"):
         composed(HostTable(), weigher_options={"ram": {"multiplier": "high"}})
