@@ -219,17 +219,17 @@ def test_the_domain_does_not_know_its_api() -> None:
     _fails(wrong, "the domain is below the API")
 
 
-def _modules() -> dict[str, Path]:
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in CORE.rglob("*.py")}
+def _modules(of: Path) -> dict[str, Path]:
+    names = {".".join(path.relative_to(of.parent).with_suffix("").parts): path for path in of.rglob("*.py")}
     return {name.removesuffix(".__init__"): path for name, path in names.items()}
 
 
-def _arrows(room: Callable[[str], str]) -> dict[str, set[str]]:
-    """Give for each room of the core the rooms that it imports from, wherever in a file and for whatever purpose."""
-    modules = _modules()
+def _arrows(of: Path, room: Callable[[str], str]) -> dict[str, set[str]]:
+    """Give for each room of a package the rooms that it imports from, wherever in a file and for whatever purpose."""
+    modules = _modules(of)
     of_path = {path: name for name, path in modules.items()}
     found: dict[str, set[str]] = {room(name): set() for name in modules}
-    for one in _imports(CORE):
+    for one in _imports(of):
         target = one.module
         while target and target not in modules:
             target = target.rpartition(".")[0]
@@ -246,9 +246,18 @@ def _arrows(room: Callable[[str], str]) -> dict[str, set[str]]:
     ],
 )
 def test_nothing_in_the_core_is_above_itself(room: Callable[[str], str]) -> None:
-    """Whoever imports stands above what it imports: what is left when the lowest are taken off is a circle."""
-    left = _arrows(room)
+    left = _arrows(CORE, room)
     left.pop("novakit", None)
+    _refuse_circles(left)
+
+
+@pytest.mark.parametrize("package", [CONTRACT, *map(package, (*LIBRARIES, *PLUGINS))], ids=lambda path: path.name)
+def test_no_module_of_the_contract_a_library_or_a_plugin_is_above_itself(package: Path) -> None:
+    _refuse_circles(_arrows(package, lambda name: name))
+
+
+def _refuse_circles(left: dict[str, set[str]]) -> None:
+    """Whoever imports stands above what it imports: what is left when the lowest are taken off is a circle."""
     while lowest := [name for name, below in left.items() if not below & left.keys()]:
         left = {name: below for name, below in left.items() if name not in lowest}
     while highest := left.keys() - {each for below in left.values() for each in below}:
