@@ -133,8 +133,8 @@ def test_only_the_store_speaks_sql() -> None:
 
 SQL_TYPES = frozenset({"Table", "Column", "ColumnElement", "Select", "RowMapping", "exc"})
 """What of SQLAlchemy may be named outside the store, as `sa.NAME`: types and errors."""
-STATEMENT_METHODS = frozenset({"execute", "scalar", "scalars", "select_from", "returning", "order_by", "where"})
-"""What is called on tables, statements and connections alone; `where` is NumPy's, too."""
+STATEMENT_METHODS = frozenset({"execute", "scalar", "scalars", "select_from", "returning", "order_by", "where", "is_"})
+"""What is called on tables, columns, statements and connections alone; `where` is NumPy's, too."""
 
 
 def _builds_statements(text: str) -> bool:
@@ -168,6 +168,7 @@ def _is_of_sql(node: ast.Attribute, names: set[str]) -> bool:
         "import sqlalchemy as sql\nsql.text(words)",
         "import sqlalchemy\nmake = sqlalchemy.insert",
         "table.update().where(table.c.id == id)",
+        "table.c.disabled.is_(False)",
         "await session.execute(statement)",
     ],
 )

@@ -79,11 +79,11 @@ class Flavors:
             rows.at_least(rows.flavors.c.disk, min_disk),
         ]
         if not context.is_admin:
-            conditions += [rows.visible_to(context.project_id), rows.flavors.c.disabled.is_(False)]
+            conditions += [rows.visible_to(context.project_id), rows.ENABLED]
         elif is_public is True:
             conditions.append(rows.visible_to(context.project_id))
         elif is_public is False:
-            conditions.append(rows.flavors.c.is_public.is_(False))
+            conditions.append(rows.PRIVATE)
         async with self._store.read() as session:
             found = await rows.page(session, conditions, SORT_KEYS[sort_key], descending)
         start = 0

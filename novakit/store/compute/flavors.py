@@ -71,6 +71,9 @@ def at_least(size: sa.Column[int], wanted: int) -> sa.ColumnElement[bool]:
     return size >= sa.literal(wanted, sa.BigInteger)
 
 
+ENABLED = flavors.c.disabled.is_(False)
+PRIVATE = flavors.c.is_public.is_(False)
+
 _USABLE = sa.select(flavors).where(
     flavors.c.id == sa.bindparam("key"),
     sa.or_(
