@@ -42,9 +42,16 @@ async def test_odd_actions_are_told_apart_from_those_not_served_yet(api, active,
         assert next(iter(body)) in answer.body["notImplemented"]["message"]
 
 
-async def test_old_actions_are_unknown_to_new_versions(api, active):
-    assert (await act(api, active, {"os-getVNCConsole": {"type": "novnc"}}, version="2.6")).status == 400
-    assert (await act(api, active, {"addFloatingIp": {"address": "1.2.3.4"}}, version="2.44")).status == 400
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        ({"os-getVNCConsole": {"type": "novnc"}}, "2.6"),
+        ({"addFloatingIp": {"address": "1.2.3.4"}}, "2.44"),
+        ({"trigger_crash_dump": None}, "2.16"),
+    ],
+)
+async def test_an_action_that_the_asked_version_has_not_is_not_found(api, active, body, version):
+    assert (await act(api, active, body, version=version)).status == 404
 
 
 async def test_what_is_not_served_yet_says_so_and_lists_nothing(api, active):

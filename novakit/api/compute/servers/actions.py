@@ -91,8 +91,10 @@ async def act(call: Call[Compute]) -> web.Response:
     """Do one thing to a server."""
     name, body = await _action.read(call)
     action = EVERY.get(name)
-    if action is None or not action.is_in(call.version):
+    if action is None:
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
+    if not action.is_in(call.version):
+        raise errors.NotFound("The resource could not be found in this API version.")
     server = await server_of(call, action.rule.name)
     if (plain := PLAIN.get(name)) is not None:
         return await plain.do(call, server, body)
