@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from novakit.conductor.verbs import VERBS as KINDS
+from tests.house.figures import sources
 from tests.support.distributions import EVERY, ROOT, package
 
 NAMES_PAUSE = re.compile(r"\bPauses\b|os-pause-server|Power\.PAUSED|\bPAUSED = |kind='(un)?pause'".replace("'", '"'))
@@ -46,6 +48,25 @@ def test_nothing_of_the_conductor_but_the_verbs_themselves_names_a_verb() -> Non
         if path.parent.name != "verbs" and re.search(r"conductor\.verbs\.\w+ import", path.read_text())
     }
     assert naming == {"service.py"}
+
+
+PLAIN_WORDS = frozenset({"create", "delete", "lock", "start", "stop"})
+"""Kinds of verbs that other things are called by as well."""
+OF_ANOTHER = "novakit/api/compute/flavors/extra_specs.py"
+"""Where a watchdog may pause a guest."""
+
+
+def test_the_modules_that_name_a_verb_by_its_kind_are_those_on_the_page() -> None:
+    naming = {
+        one.place
+        for one in sources()
+        if one.path.parent != VERBS and one.place.startswith("novakit/") and one.place != OF_ANOTHER
+        for node in ast.walk(one.tree)
+        if isinstance(node, ast.Constant) and node.value in KINDS.keys() - PLAIN_WORDS
+    }
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    told = re.findall("`([^`]+)`", page.split("Four modules ask of operations")[1].split("\n")[0])
+    assert naming == set(told), "read it from the verb's record, or say on the page why not"
 
 
 def test_what_the_page_says_to_read_of_a_create_is_there() -> None:
