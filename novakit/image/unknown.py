@@ -138,7 +138,9 @@ class UnknownFiles:
         if row is None and asked.project is None:
             raise errors.BadRequest("Name the project that is to have the image.")
         if row is not None and asked.project not in (None, row["owner"]):
-            raise errors.Conflict(f"Its image {image_id} waits for this data in project {row['owner']}.")
+            raise errors.Conflict(
+                f"Its image {image_id} waits for this data in project {row['owner']}: name that one, or none."
+            )
         return row
 
     async def _path(self, name: str) -> Path:

@@ -27,6 +27,8 @@ from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 from novakit.store.network.touched import Touched
 
+WITHOUT = "; free it, or adopt the guest with --without-ports"
+
 
 async def restore(
     session: Session,
@@ -112,9 +114,9 @@ async def _take_over(session: Session, touched: Touched, wanted: StoredPort, aro
     if there is None:
         return False
     if there.server_id not in (None, wanted.server_id) or (there.server_id is None and there.device_id):
-        raise errors.Conflict(f"Its port {wanted.id} belongs to {there.device_id} now.")
+        raise errors.Conflict(f"Its port {wanted.id} belongs to {there.device_id} now{WITHOUT}.")
     if not around.is_sealed and there.project_id != wanted.project_id:
-        raise errors.Conflict(f"Its port {wanted.id} belongs to another project now.")
+        raise errors.Conflict(f"Its port {wanted.id} belongs to another project now{WITHOUT}.")
     touched.hosts |= {there.host} if there.host else set()
     new = {name: getattr(wanted, name) for name in TAKEN}
     await rows.change(session, StoredPort, wanted.id, **new, hostname=there.hostname or wanted.hostname)
@@ -123,11 +125,11 @@ async def _take_over(session: Session, touched: Touched, wanted: StoredPort, aro
 
 async def _require_free(session: Session, port: NotedPort, network: StoredNetwork) -> None:
     if other := await rows.one(session, StoredPort, network_id=network.id, mac=port.mac):
-        raise errors.Conflict(f"Its MAC address {port.mac} is that of port {other.id} now.")
+        raise errors.Conflict(f"Its MAC address {port.mac} is that of port {other.id} now{WITHOUT}.")
     for address in port.addresses:
         subnet, number = await _number(session, network, address)
         if await first_taken(session, subnet, [number]):
-            raise errors.Conflict(f"Its address {address.ip} belongs to another port now.")
+            raise errors.Conflict(f"Its address {address.ip} belongs to another port now{WITHOUT}.")
 
 
 async def _number(session: Session, network: StoredNetwork, address: NotedAddress) -> tuple[str, int]:

@@ -100,7 +100,7 @@ async def test_what_somebody_else_has_meanwhile_keeps_a_guest_a_stranger_with_th
         await cloud.start_host("a")
         await cloud.report(3)
         assert await cloud.guests("a") == {lost}
-        assert "belongs to another port now" in (await cloud.strangers())[lost]
+        assert "belongs to another port now; free it, or adopt" in (await cloud.strangers())[lost]
         assert (await cloud.desk.adopt(lost, None, AdoptionRequest(with_ports=False))).why == ""
         assert await cloud.strangers() == {}
         await cloud.delete(other, "b")

@@ -68,7 +68,7 @@ async def test_a_file_of_a_lost_database_is_an_image_again_under_its_id(images: 
 async def test_a_file_that_is_newer_than_a_backup_fills_the_image_that_waits_for_it(images: Images) -> None:
     waiting = await images.create(ADMIN, NewImage(name="kept", properties={"os_type": "linux"}))
     put(images, f"{waiting['id']}.upload")
-    with pytest.raises(errors.Conflict, match="waits for this data in project p"):
+    with pytest.raises(errors.Conflict, match="waits for this data in project p: name"):
         await UnknownFiles(images).adopt(f"{waiting['id']}.upload", ImageAdoption(project="q"))
     shown = await UnknownFiles(images).adopt(f"{waiting['id']}.upload", ImageAdoption())
     assert (shown["name"], shown["os_type"], shown["disk_format"]) == ("kept", "linux", "qcow2")
