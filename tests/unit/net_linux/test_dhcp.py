@@ -1,12 +1,14 @@
 """What the DHCP servers are told."""
 
 import asyncio
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -130,6 +132,23 @@ def test_a_mac_is_written_as_dnsmasq_compares_it() -> None:
     assert dhcp.render(network, "nd-0", 3).hosts == "fa:16:3e:00:00:ab,10.1.0.11,web\n"
 
 
+@contextlib.contextmanager
+def _many_files() -> Iterator[None]:
+    """Have so many files open that the next one has a number that `select` does not take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    null = os.open(os.devnull, os.O_RDONLY)
+    held = [null]
+    try:
+        while held[-1] < 1100:
+            held.append(os.dup(null))
+        yield
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_server_is_ours_by_its_command_line_and_not_by_its_number(tmp_path: Path) -> None:
     servers, network = dhcp.DhcpServers(tmp_path, 5.0), new_id()
     home = tmp_path / "dhcp" / network
@@ -144,7 +163,8 @@ def test_a_server_is_ours_by_its_command_line_and_not_by_its_number(tmp_path: Pa
         try:
             (home / "pid").write_text(f"{process.pid}\n")
             assert wait(lambda: servers.process(network)) == process.pid
-            asyncio.run(servers.stop(network))
+            with _many_files():
+                asyncio.run(servers.stop(network))
             assert process.wait(10) == -signal.SIGKILL
         finally:
             process.kill()
