@@ -361,8 +361,8 @@ async def test_an_image_of_another_format_than_it_says_is_refused_and_stays_empt
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ({**IMAGE, "disk_format": "floppy"}, "disk_format must be one of"),
-        ({**IMAGE, "container_format": "box"}, "container_format must be one of"),
+        ({**IMAGE, "disk_format": "floppy"}, "disk_format: it must be one of null, 'raw'"),
+        ({**IMAGE, "container_format": "box"}, "container_format: it must be one of null, 'bare'"),
         ({**IMAGE, "number": 7}, "number"),
         ({**IMAGE, "size": 1}, "size"),
     ],

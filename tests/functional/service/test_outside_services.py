@@ -19,7 +19,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/", 404, "there are /compute, /healthcheck, /identity, /image, /metrics, /network"),
+        ("GET", "/", 404, "services are at /compute, /healthcheck, /identity, /image, /metrics, /network"),
         ("GET", "/favicon.ico", 404, "Nothing is served at this path"),
         ("POST", "/v3/auth/tokens", 404, "/identity"),
         ("GET", "/computer/v2.1", 404, "/compute"),

@@ -16,8 +16,8 @@ async def test_an_error_of_the_database_that_nobody_foresaw_is_in_the_log_and_no
             database.close()
             status, answer = await api.call("GET", "/compute/v2.1/os-keypairs")
     text = str(answer)
-    assert status == 500 and "the operator finds it in the log under req-" in text
+    assert status == 500 and "tell the operator req-" in text and "under which the log says why" in text
     assert "fingerprint" not in text and "SELECT" not in text and "Error" not in text.replace("computeFault", "")
-    request = text.partition("under ")[2].partition(".")[0]
+    request = text.partition("the operator ")[2].partition(",")[0]
     (line,) = [each for each in (service.state / "novakit.log").read_text().splitlines() if request in each]
     assert "no such column: keypairs.fingerprint" in line and "Traceback" in line
