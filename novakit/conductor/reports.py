@@ -29,6 +29,7 @@ from novakit.conductor.guests.renewal import Renewal
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.disk import Room
+from novakit.errors import in_words
 from novakit.placement import HostReport
 from novakit.store import operations
 from novakit.store.compute import host_plugins, hosts, left_guests, refused_hosts, servers, strangers
@@ -291,6 +292,19 @@ class Reports:
         gone = (absent & before) | (left & {*wanted})
         if absent - gone:
             self._absent[host] = absent - gone
+        for id in sorted(gone - {*wanted}):
+            # Its note and copies of its disk may be there all the same: they are of a guest that was never finished.
+            try:
+                await self.parts.hosts.at(host).remove_remains(id)
+            except BusError as error:
+                log.warning(
+                    "what is left of a guest could not be removed; the next report tries again",
+                    host=host,
+                    guest=id,
+                    why=in_words(error),
+                )
+                self._absent[host] = self._absent.get(host, frozenset()) | {id}
+                gone -= {id}
         if gone:
             async with self.parts.store.write() as session:
                 await left_guests.drop(session, host, gone)

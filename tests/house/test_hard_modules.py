@@ -78,7 +78,6 @@ HARD = (
     "novakit/conductor/guests/strangers.py",
     "novakit/conductor/leases.py",
     "novakit/conductor/outcomes.py",
-    "novakit/conductor/reports.py",
     "novakit/conductor/steps/building.py",
     "novakit/conductor/verbs/create.py",
     "novakit/conductor/work.py",

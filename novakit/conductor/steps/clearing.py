@@ -1,18 +1,23 @@
 """Taking a server off a host: its guest and its ports there, also where the host does not answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import structlog
 
-from novakit.bus import RemoteError, Unreachable
+from novakit.bus import BusError, RemoteError, Unreachable
 from novakit.conductor.guests import age
 from novakit.conductor.guests.strangers import Strangers
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
+from novakit.errors import in_words
 from novakit.store.compute import hosts, left_guests
 
 log = structlog.get_logger(__name__)
+
+LEFT_WITHIN = 5.0
+"""Seconds for which a delete waits for a host that its server has left; it may be one on which nothing ends."""
 
 
 async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]]) -> bool:
@@ -79,3 +84,26 @@ async def clear_host(parts: Parts, server_id: str, host: str | None, ours: datet
     await parts.networks.unbind(server_id)
     if host:
         await on_host(parts, host, lambda: parts.wiring.ensure(host))
+
+
+async def clear_left(parts: Parts, host: str, server_id: str) -> None:
+    """Have a host that a server has left remove what it has of it.
+
+    One that does not do so within `LEFT_WITHIN` is asked again after its reports, as long as it is remembered.
+    """
+    try:
+        async with asyncio.timeout(LEFT_WITHIN):
+            while True:
+                try:
+                    await _unless_down(parts, host, lambda: leave(parts, host, server_id))
+                    return
+                except Unreachable:
+                    # After a start operations go on before the hosts are there.
+                    await asyncio.sleep(0.2)
+    except (BusError, TimeoutError) as error:
+        log.warning(
+            "a host that the server has left did not clear up; its next reports ask again",
+            host=host,
+            server=server_id,
+            why=in_words(error),
+        )

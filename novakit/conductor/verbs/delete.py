@@ -50,11 +50,15 @@ async def destroy(work: Work[Deleting], parts: Parts) -> None:
     """Have the host remove the guest with all that it keeps of it."""
     async with parts.store.read() as session:
         server = await servers.server(session, work.server_id)
+        left = await left_guests.of_server(session, work.server_id)
     host = server["host"] if server else None
     work.memory = attrs.evolve(work.memory, host=host)
     if host:
         done = await clearing.on_host(parts, host, lambda: clearing.destroy(parts, host, work.server_id))
         work.memory = attrs.evolve(work.memory, may_remain=not done)
+    # The create whose place this takes may have left a host without having asked it for anything yet.
+    for each in sorted({*left} - {host}):
+        await clearing.clear_left(parts, each, work.server_id)
 
 
 async def unwire(work: Work[Deleting], parts: Parts) -> None:

@@ -35,6 +35,11 @@ async def of_host(session: Session, host: str) -> Collection[str]:
     return frozenset(await session.scalars(sa.select(left_guests.c.server_id).where(left_guests.c.host == host)))
 
 
+async def of_server(session: Session, server_id: str) -> Collection[str]:
+    """Name the hosts that may have a guest of a server that is not to run there."""
+    return frozenset(await session.scalars(sa.select(left_guests.c.host).where(left_guests.c.server_id == server_id)))
+
+
 async def drop(session: Session, host: str, server_ids: Collection[str]) -> None:
     """Note that a host does not have the guests, and that those of deleted servers are gone for good."""
     c, s = left_guests.c, servers.c

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -13,9 +14,10 @@ from novakit import world
 from novakit.bus import RemoteError, Unreachable
 from novakit.bus.enrolments import Enrolments
 from novakit.conductor.retention import Retention
-from novakit.conductor.steps import building
+from novakit.conductor.steps import building, clearing
 from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.verbs.create import CREATE, LEFT, Creating
+from novakit.conductor.verbs.delete import DELETE, Deleting, destroy
 from novakit.conductor.work import Rewind, Work
 from novakit.config import ConductorOptions
 from novakit.store import Store
@@ -94,8 +96,7 @@ async def test_a_host_that_a_create_left_is_known_before_it_is_asked_to_clear_up
         id = await cloud.create("a")
         async with store.write() as session:
             await servers.change(session, id, vm_state="building", task_state="spawning")
-        about = {"server_id": id, "project_id": "p", "user_id": "u", "request_id": "r", "attempt": 0, "events": []}
-        work = Work(id=world.new_id(), kind="create", moves=CREATE.moves, memory=Creating(host="a"), **about)
+        work = Work(kind="create", moves=CREATE.moves, memory=Creating(host="a"), **_about(id))
         rewind = building.elsewhere(work, cloud.parts, RemoteError("X", "no"), LEFT)
         assert isinstance(rewind, Rewind) and rewind.commit is not None and work.memory.left == "a"
         async with store.write() as session:
@@ -109,6 +110,77 @@ async def test_a_host_that_a_create_left_is_known_before_it_is_asked_to_clear_up
             await servers.change(session, id, host="a", vm_state="active", task_state=None)
         await cloud.report()
         assert await _left(cloud, "a") == set(), "it is the server's again"
+
+
+async def _leave(cloud: Cloud, id: str, host: str) -> None:
+    """Have a create leave a host whose build has failed, and end before it asks the host to clear up."""
+    async with cloud.store.write() as session:
+        await servers.change(session, id, vm_state="building", task_state="spawning")
+    work = Work(kind="create", moves=CREATE.moves, memory=Creating(host=host), **_about(id))
+    rewind = building.elsewhere(work, cloud.parts, RemoteError("X", "no"), LEFT)
+    assert isinstance(rewind, Rewind) and rewind.commit is not None
+    async with cloud.store.write() as session:
+        await rewind.commit(session)
+
+
+def _about(id: str) -> dict[str, Any]:
+    about = {"server_id": id, "project_id": "p", "user_id": "u", "request_id": "r", "attempt": 0, "events": []}
+    return {"id": world.new_id(), **about}
+
+
+@pytest.mark.parametrize("has_guest", [True, False], ids=["with the guest", "with its note alone"])
+async def test_a_delete_clears_the_host_that_a_create_had_left(store: Store, tmp_path: Path, has_guest: bool) -> None:
+    async with Cloud.on(store, tmp_path, ("a", "b")) as cloud:
+        await cloud.begin()
+        id, agent = await cloud.create("a"), cloud.agents["a"]
+        if not has_guest:
+            await agent.driver.destroy(id)
+        await _leave(cloud, id, "a")
+        assert agent.notes_kept.version(id) is not None
+        work = Work(kind="delete", moves=DELETE.moves, memory=Deleting(), **_about(id))
+        await destroy(work, cloud.parts)
+        assert await cloud.guests("a") == set() and agent.notes_kept.version(id) is None
+        assert not (await agent.holdings()).guests and all(
+            each.owner != id for each in (await agent.holdings()).holdings
+        )
+
+
+async def test_a_delete_waits_for_a_host_that_is_there_a_moment_later(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a", "b")) as cloud:
+        await cloud.begin()
+        id = await cloud.create("a")
+        await _leave(cloud, id, "a")
+        await cloud.stop_host("a")
+        work = Work(kind="delete", moves=DELETE.moves, memory=Deleting(), **_about(id))
+        _, _ = await asyncio.gather(destroy(work, cloud.parts), cloud.start_host("a"))
+        assert await cloud.guests("a") == set()
+
+
+async def test_a_delete_does_not_wait_long_for_a_host_that_a_create_had_left(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Cloud.on(store, tmp_path, ("a", "b")) as cloud:
+        await cloud.begin()
+        id = await cloud.create("a")
+        await _leave(cloud, id, "a")
+        monkeypatch.setattr(clearing, "LEFT_WITHIN", 0.1)
+        monkeypatch.setattr(clearing, "leave", lambda *_: asyncio.sleep(60))
+        work = Work(kind="delete", moves=DELETE.moves, memory=Deleting(), **_about(id))
+        async with asyncio.timeout(20):
+            await destroy(work, cloud.parts)
+        assert await _left(cloud, "a") == {id}, "its reports ask it again"
+
+
+async def test_a_note_that_a_left_host_has_without_a_guest_goes_with_its_reports(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a", "b")) as cloud:
+        await cloud.begin()
+        id, agent = await cloud.create("a"), cloud.agents["a"]
+        await agent.driver.destroy(id)
+        await _leave(cloud, id, "a")
+        await cloud.report()
+        assert agent.notes_kept.version(id) is not None and await _left(cloud, "a") == {id}, "one report may be old"
+        await cloud.report()
+        assert agent.notes_kept.version(id) is None and await _left(cloud, "a") == set()
 
 
 async def test_what_unknown_guests_of_a_revoked_host_held_is_given_back(store: Store, tmp_path: Path) -> None:
